@@ -1,0 +1,1 @@
+"""Pixels: access units, decoding, encoding, colour, masks. Knows nothing of buses."""

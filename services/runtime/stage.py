@@ -1,0 +1,57 @@
+"""The stage protocol: the few verbs by which the runner drives every stage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.bus.interface import Message, Position, Record
+from services.bus.topics import Topic
+
+
+class Backpressure(Exception):
+    """The stage can't take this message now. The runner keeps it, pauses its topic and offers it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """What a stage finished: records to publish, and the input positions that are no longer needed once they are.
+
+    A stage with state names a position only when no replay would need it (a renderer keeps the keyframe of the group
+    of pictures it is in). The runner commits the lowest contiguous finished offset of each partition.
+    """
+
+    records: Sequence[Record] = ()
+    done: Sequence[Position] = ()
+
+
+class Stage(Protocol):
+    """One step of the line. All verbs are called from the runner's thread, none of them may wait."""
+
+    @property
+    def name(self) -> str:
+        """Service name: decoder, inference, tracker, renderer, encoder."""
+
+    @property
+    def inputs(self) -> tuple[Topic, ...]:
+        """Topics it reads; empty for a source."""
+
+    @property
+    def outputs(self) -> tuple[Topic, ...]:
+        """Topics it writes."""
+
+    @property
+    def finished(self) -> bool:
+        """True when it will emit nothing more by itself: a source whose files have all ended, a sink that has seen
+        the end of every stream. A stage that waits for input is never finished."""
+
+    def submit(self, message: Message) -> None:
+        """Takes one message. Raises Backpressure to be offered it again, InvalidMessage to refuse it for good."""
+
+    def completed(self) -> Sequence[Emission]:
+        """What is ready now, in order; may do one bounded piece of work (a frame, a batch). Empty when idle."""
+
+    def close(self) -> None:
+        """No more submits: finish what is in hand."""
+
+    def join(self, timeout_s: float) -> Sequence[Emission]:
+        """Waits for what is in hand, at most `timeout_s`, and returns it. Afterwards every thread it made has ended."""
