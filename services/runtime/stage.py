@@ -41,8 +41,11 @@ class Stage(Protocol):
 
     @property
     def finished(self) -> bool:
-        """True when it will emit nothing more by itself: a source whose files have all ended, a sink that has seen
-        the end of every stream. A stage that waits for input is never finished."""
+        """True when it will emit nothing more by itself.
+
+        A source whose files have all ended, a sink that has seen the end of every stream it was told of. A stage that
+        can't know waits for input and is never finished.
+        """
 
     def submit(self, message: Message) -> None:
         """Takes one message. Raises Backpressure to be offered it again, InvalidMessage to refuse it for good."""
