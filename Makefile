@@ -1,0 +1,58 @@
+# Veil: `make` lists the targets. Every target makes the environment it needs under .venv.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+MODELS := .cache/models
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 …"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+.PHONY: install
+install: $(STAMP) ## environment under .venv with Veil and its development tools
+
+.PHONY: models
+models: $(STAMP) ## fetch the face, plate and person models into .cache/models
+	$(BIN)/veil models install
+
+.PHONY: demo
+demo: $(STAMP) ## mask a real video; results in out/demo/
+	$(BIN)/python -m deploy.demo
+
+.PHONY: lint
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: test
+test: lint models ## all tests: style, types, unit, conformance, contract, end to end, short eval and bench
+	$(BIN)/python -m pytest
+
+.PHONY: eval
+eval: models ## exposure figures: table and out/eval/eval.json
+	$(BIN)/python -m tests.eval
+
+.PHONY: bench
+bench: models ## speed against deface and a bare loop: table and out/bench/bench.json
+	$(BIN)/python -m tests.bench
+
+.PHONY: proto
+proto: $(STAMP) ## generate services/schema from proto/
+	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=services/schema --pyi_out=services/schema veil/v1/veil.proto
+
+.PHONY: format
+format: $(STAMP) ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: clean
+clean: ## remove environment, caches and results
+	rm -rf .venv .cache out build *.egg-info .mypy_cache .ruff_cache .pytest_cache

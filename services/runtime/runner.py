@@ -1,0 +1,192 @@
+"""The one main loop: poll, submit, publish in order, commit what is finished, beat, stop cleanly."""
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+
+from services.bus.dead_letters import DeadLetterLimit, dead_letter
+from services.bus.interface import Bus, BusFull, Consumer, InvalidMessage, Message, Position, Record, TopicPartition
+from services.runtime import metrics
+from services.runtime.health import Heartbeat
+from services.runtime.ledger import Ledger
+from services.runtime.settings import RunnerSettings
+from services.runtime.stage import Backpressure, Emission, Stage
+
+_log = logging.getLogger(__name__)
+
+
+class Runner:
+    """Drives one stage on one bus from one thread.
+
+    Each turn: (1) publish what is pending, in order; (2) take what the stage completed, if all is published;
+    (3) offer carried messages again, then poll and submit new ones; (4) commit the lowest contiguous finished offset
+    of each partition; (5) beat. A full bus or a stage under backpressure never stops the turns, so that the group
+    membership lives on.
+
+    Args:
+        stage: what to drive.
+        bus: where its topics are.
+        settings: pace.
+        heartbeat: beaten once every turn.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        bus: Bus,
+        settings: RunnerSettings | None = None,
+        heartbeat: Heartbeat | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stage = stage
+        self._settings = settings or RunnerSettings()
+        self._heartbeat = heartbeat or Heartbeat()
+        self._clock = clock
+        self._producer = bus.producer()
+        self._consumer: Consumer | None = bus.consumer(stage.name, stage.inputs) if stage.inputs else None
+        self._ledger = Ledger()
+        self._pending: deque[Record | Position] = deque()
+        self._carried: dict[TopicPartition, deque[Message]] = {}
+        self._refused = DeadLetterLimit(self._settings.dead_letters_max_ratio)
+        self._committed_at = clock()
+
+    def run(self, stop: threading.Event) -> None:
+        """Runs until the stage is finished or `stop` is set, then drains what is in hand and leaves.
+
+        Raises whatever the stage or the bus raises beyond backpressure and invalid messages: a fault nobody foresaw
+        ends the process, and the next one replays from the committed offsets.
+        """
+        idle_s = self._settings.idle_min_s
+        try:
+            while not stop.is_set():
+                progressed = self._turn(idle_s)
+                if not progressed and self._stage.finished and not self._pending:
+                    break
+                idle_s = self._settings.idle_min_s if progressed else min(idle_s * 2, self._settings.idle_max_s)
+            self._drain()
+        finally:
+            self._stage.close()
+            self._stage.join(0)
+            if self._consumer is not None:
+                self._consumer.close()
+            self._producer.close()
+
+    def _turn(self, idle_s: float) -> bool:
+        """One round of the loop. True if anything moved; otherwise it has waited about `idle_s`."""
+        progressed = self._publish(idle_s)
+        if not self._pending:
+            progressed |= self._take(self._stage.completed())
+        progressed |= self._offer_carried()
+        progressed |= self._receive(0.0 if progressed else idle_s)
+        self._commit()
+        self._heartbeat.beat()
+        return progressed
+
+    def _publish(self, wait_s: float) -> bool:
+        progressed = False
+        while self._pending:
+            item = self._pending[0]
+            if isinstance(item, Position):
+                self._ledger.finish((item,))
+            else:
+                try:
+                    self._producer.publish(item)
+                except BusFull:
+                    began = self._clock()
+                    self._producer.wait(wait_s)
+                    metrics.BLOCKED.labels(self._stage.name).inc(self._clock() - began)
+                    return progressed
+                metrics.PUBLISHED.labels(self._stage.name, item.topic.name).inc()
+            self._pending.popleft()
+            progressed = True
+        return progressed
+
+    def _take(self, emissions: Sequence[Emission]) -> bool:
+        for emission in emissions:
+            self._pending.extend(emission.records)
+            self._pending.extend(emission.done)
+        return bool(emissions)
+
+    def _offer_carried(self) -> bool:
+        progressed = False
+        for source in list(self._carried):
+            queue = self._carried[source]
+            while queue and self._submit(queue[0]):
+                queue.popleft()
+                progressed = True
+            if not queue:
+                del self._carried[source]
+                if self._consumer is not None:
+                    self._consumer.resume((source,))
+        return progressed
+
+    def _receive(self, wait_s: float) -> bool:
+        if self._consumer is None:
+            if wait_s:
+                time.sleep(wait_s)
+            return False
+        messages = self._consumer.poll(wait_s, self._settings.poll_records)
+        for message in messages:
+            source = message.position.source
+            self._ledger.deliver(message.position)
+            metrics.MESSAGES.labels(self._stage.name, source.topic).inc()
+            # Once a message of a partition is carried, those behind it queue up: order within a key is a promise.
+            if source in self._carried:
+                self._carried[source].append(message)
+            elif not self._submit(message):
+                self._carried[source] = deque((message,))
+                self._consumer.pause((source,))
+                metrics.CARRIED.labels(self._stage.name, source.topic).inc()
+        return bool(messages)
+
+    def _submit(self, message: Message) -> bool:
+        """False if the stage can't take it now."""
+        try:
+            self._stage.submit(message)
+        except Backpressure:
+            return False
+        except InvalidMessage as refusal:
+            self._refuse(message, str(refusal))
+        else:
+            self._refused.accepted()
+        return True
+
+    def _refuse(self, message: Message, reason: str) -> None:
+        topic = message.record.topic.name
+        _log.error("%s refused a message of %s: %s", self._stage.name, topic, reason)
+        metrics.DEAD.labels(self._stage.name, topic).inc()
+        self._pending.append(dead_letter(message, self._stage.name, reason))
+        self._pending.append(message.position)
+        self._refused.refused()
+
+    def _commit(self, *, now: bool = False) -> None:
+        if self._consumer is None or not (now or self._clock() - self._committed_at >= self._settings.commit_every_s):
+            return
+        commits = self._ledger.take_commits()
+        if commits:
+            self._consumer.commit(commits)
+        self._committed_at = self._clock()
+        metrics.UNFINISHED.labels(self._stage.name).set(self._ledger.unfinished)
+        lag: Counter[str] = Counter()
+        for source, messages in self._consumer.lag().items():
+            lag[source.topic] += messages
+        for topic, messages in lag.items():
+            metrics.LAG.labels(self._stage.name, topic).set(messages)
+
+    def _drain(self) -> None:
+        """Finishes what the stage has in hand within `drain_s`; what is left over is replayed by the next process."""
+        deadline = self._clock() + self._settings.drain_s
+        self._stage.close()
+        while self._clock() < deadline:
+            self._publish(self._settings.idle_max_s)
+            if not self._pending and not self._take(self._stage.completed()):
+                break
+            self._heartbeat.beat()
+        self._take(self._stage.join(max(0.0, deadline - self._clock())))
+        while self._pending and self._clock() < deadline:
+            self._publish(self._settings.idle_max_s)
+        self._producer.flush(max(0.1, deadline - self._clock()))
+        self._commit(now=True)

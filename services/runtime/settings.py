@@ -1,0 +1,19 @@
+"""Settings that every stage has, read from the environment and refused where a key is unknown."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class RunnerSettings(BaseSettings):
+    """How the main loop paces itself."""
+
+    model_config = SettingsConfigDict(env_prefix="VEIL_RUNNER_", frozen=True, extra="forbid")
+
+    poll_records: int = Field(32, ge=1, le=1000, description="Most messages taken from the bus at once.")
+    idle_min_s: float = Field(0.001, gt=0, le=1, description="First pause when there is nothing to do.")
+    idle_max_s: float = Field(0.016, gt=0, le=5, description="Longest pause; bounds the delay it can add.")
+    commit_every_s: float = Field(0.2, ge=0, le=60, description="Seconds between two commits.")
+    drain_s: float = Field(20, ge=0, le=600, description="Time to finish what is in hand when asked to stop.")
+    dead_letters_max_ratio: float = Field(
+        0.05, ge=0, le=1, description="Share of refused messages above which the stage stops instead of going on."
+    )
