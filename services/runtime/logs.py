@@ -7,7 +7,8 @@ import sys
 import time
 from typing import TextIO
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+# Up to the last @ of the word: a password may hold / or @, and hiding too much is the safe side.
+_CREDENTIALS = re.compile(r"(?<=://)\S*@")
 
 
 def without_credentials(text: str) -> str:
