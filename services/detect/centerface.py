@@ -1,0 +1,56 @@
+"""Faces, by CenterFace: a heat map of face centres at a quarter of the picture's size."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.detect.interface import Boxes, Image
+from services.detect.onnx_runtime import OnnxSession
+from services.detect.postprocess import stack_padded, suppress, to_boxes
+from services.schema.veil.v1 import veil_pb2 as pb
+
+_CELL = 4
+_MULTIPLE = 32
+_IOU = 0.3
+_OUTPUTS = ("heatmap", "size", "offset")
+
+
+class FaceDetector:
+    """Finds faces from about 8 pixels high, masked ones too."""
+
+    name = "face"
+    model = "centerface"
+
+    def __init__(self, session: OnnxSession, version: str, floor: float = 0.1) -> None:
+        """`floor`: lowest score that is reported; what is enough to mask is the tracker's business."""
+        self.version = version
+        self._session = session
+        self._floor = floor
+
+    def detect(self, images: Sequence[Image], timeout_s: float) -> Sequence[Boxes]:
+        """Boxes of each image. One picture at a time: on a CPU a batch is no faster and needs n times the memory."""
+        return [self._one(image, timeout_s) for image in images]
+
+    def _one(self, image: Image, timeout_s: float) -> Boxes:
+        heatmap, size, offset = self._session.run(_OUTPUTS, stack_padded([image], _MULTIPLE), timeout_s)
+        xyxy, score = decode(heatmap[0, 0], size[0], offset[0], self._floor)
+        keep = suppress(xyxy, score, _IOU)
+        height, width, _ = image.shape
+        return to_boxes(xyxy[keep], score[keep], pb.KIND_FACE, width, height)
+
+
+def decode(
+    heatmap: NDArray[np.float32], size: NDArray[np.float32], offset: NDArray[np.float32], floor: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(n, 4) boxes in pixels and (n,) scores of the cells that reach `floor`.
+
+    `heatmap` is (h, w); `size` (2, h, w) holds the logarithms of height and width in cells, `offset` (2, h, w) the
+    centre's distance from the cell's corner, y before x.
+    """
+    rows, columns = np.nonzero(heatmap >= floor)
+    half = np.exp(size[:, rows, columns]) * (_CELL / 2)
+    centre_y = (rows + offset[0, rows, columns] + 0.5) * _CELL
+    centre_x = (columns + offset[1, rows, columns] + 0.5) * _CELL
+    xyxy = np.stack([centre_x - half[1], centre_y - half[0], centre_x + half[1], centre_y + half[0]], axis=1)
+    return xyxy.astype(np.float32), heatmap[rows, columns]
