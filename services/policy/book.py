@@ -58,7 +58,7 @@ class PolicySource:
 class _Entry:
     stamp: tuple[int, int] | None
     checked_at: float
-    found: Policy | PolicyUnavailable
+    found: Policy | str
 
 
 class FilePolicyBook:
@@ -95,18 +95,18 @@ class FilePolicyBook:
             with self._lock:
                 entry = self._look(camera_id, self._entries.get(camera_id))
                 self._entries[camera_id] = entry
-        if isinstance(entry.found, PolicyUnavailable):
-            raise PolicyUnavailable(*entry.found.args)
+        if isinstance(entry.found, str):
+            raise PolicyUnavailable(entry.found)
         return entry.found
 
     def _look(self, camera_id: str, known: _Entry | None) -> _Entry:
         source = self._sources.get(camera_id, self._default)
         if source is None:
-            return _Entry(None, self._clock(), PolicyUnavailable(f"camera {camera_id} has no policy"))
+            return _Entry(None, self._clock(), f"camera {camera_id} has no policy")
         stamp = source.stamp()
         if known is not None and stamp is not None and stamp == known.stamp:
             return _Entry(stamp, self._clock(), known.found)
         try:
             return _Entry(stamp, self._clock(), source.load())
         except ConfigError as error:
-            return _Entry(stamp, self._clock(), PolicyUnavailable(str(error)))
+            return _Entry(stamp, self._clock(), str(error.problems[0]))

@@ -70,8 +70,8 @@ def _resolve(source: str | Path, overrides: Layer) -> tuple[Policy, Layer]:
 
 def _file_layers(source: str | Path) -> list[Layer]:
     path = Path(source)
-    if not path.exists() and not path.suffix and len(path.parts) == 1:
-        hint = did_you_mean(str(source), PRESETS) or f", presets are {', '.join(PRESETS)}"
+    if not path.suffix and not path.exists():
+        hint = did_you_mean(path.name, PRESETS) or f", presets are {', '.join(PRESETS)}"
         raise ConfigError([Problem(Place(str(source)), (), f"there is neither a preset nor a file of this name{hint}")])
     layer = read_layer(path)
     data = {"name": _slug(path.stem), **layer.data}

@@ -48,7 +48,11 @@ class ConfigError(Exception):
 
 def problems_of(error: ValidationError, place_of: Callable[[KeyPath], Place], model: type[BaseModel]) -> list[Problem]:
     """Every problem that pydantic found in data for `model`, each at the place of its key."""
-    return [_problem(details, place_of, model) for details in error.errors(include_url=False)]
+    found = error.errors(include_url=False)
+    inner = {details["loc"][:i] for details in found for i in range(len(details["loc"]))}
+    # A list whose items are all wrong is reported as too short as well: the items say it better.
+    told = [details for details in found if not (details["type"] == "too_short" and details["loc"] in inner)]
+    return [_problem(details, place_of, model) for details in told]
 
 
 def _problem(details: ErrorDetails, place_of: Callable[[KeyPath], Place], model: type[BaseModel]) -> Problem:
@@ -88,7 +92,7 @@ def _sentence(details: ErrorDetails) -> str:
         case "bool_type" | "bool_parsing":
             return f"must be true or false{given}"
         case "string_type":
-            return f"must be text{given}"
+            return f"must be text, in quotes{given}"
         case "string_too_short":
             return "must not be empty"
         case "string_too_long":
