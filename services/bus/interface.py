@@ -14,6 +14,10 @@ class BusFull(Exception):
     """The byte budget is used up: keep the record and try again later. Nothing was published."""
 
 
+class BusClosed(RuntimeError):
+    """The bus, or this producer or consumer of it, was closed."""
+
+
 class InvalidMessage(Exception):
     """A message that no retry can mend: it goes to the dead letters with this text as its reason."""
 
@@ -84,6 +88,9 @@ class Producer(Protocol):
     def publish(self, record: Record) -> None:
         """Takes one record without waiting. Raises BusFull over the byte budget."""
 
+    def wait(self, timeout_s: float) -> None:
+        """After BusFull: waits until there may be room for the refused record, at most `timeout_s`."""
+
     def flush(self, timeout_s: float) -> None:
         """Waits until everything taken is published. Raises TimeoutError."""
 
@@ -92,7 +99,11 @@ class Producer(Protocol):
 
 
 class Consumer(Protocol):
-    """Reads the partitions of its group. Not shared between threads."""
+    """Reads the partitions of its group. Not shared between threads.
+
+    A partition is read from the group's committed offset on by whoever takes it over. The assignment changes only in
+    `poll`: a partition that is gone afterwards is another member's, its unfinished work is delivered again there.
+    """
 
     def poll(self, timeout_s: float, max_records: int = 64) -> Sequence[Message]:
         """Up to `max_records` messages, each partition in order; empty after `timeout_s`. Skips paused partitions."""
@@ -107,7 +118,10 @@ class Consumer(Protocol):
         """Takes these into `poll` again."""
 
     def commit(self, offsets: Mapping[TopicPartition, Committable]) -> None:
-        """Records what is finished. Raises on an offset that lies below the committed one."""
+        """Records what is finished, all or nothing.
+
+        Raises ValueError on a partition that is not assigned or an offset that lies below the committed one.
+        """
 
     def committed(self, partition: TopicPartition) -> Committable | None:
         """What the group last committed there."""
@@ -129,4 +143,4 @@ class Bus(Protocol):
         """A new member of `group`. A new group starts at the oldest record."""
 
     def close(self) -> None:
-        """Ends the bus and everything waiting on it."""
+        """Ends the bus and everything waiting on it, which raises BusClosed."""
