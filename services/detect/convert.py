@@ -10,6 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from services.detect.convert_tflite import convert_ssd
+
 
 def convert_centerface(source: bytes) -> bytes:
     """CenterFace with free picture size, without its landmarks.
@@ -39,6 +41,7 @@ def convert_clp_det(source: bytes) -> bytes:
 CONVERTERS: Mapping[str, Callable[[bytes], bytes]] = {
     "centerface": convert_centerface,
     "clp_det": convert_clp_det,
+    "ssd_mobilenetv2_oidv4": lambda source: convert_ssd(source, ("box_encodings", "class_predictions")),
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,8 @@ class PlateDetector:
 
     def detect(self, images: Sequence[Image], timeout_s: float) -> Sequence[Boxes]:
         """Boxes of each image. One picture at a time: on a CPU a batch is no faster and needs n times the memory."""
-        return [self._one(image, timeout_s) for image in images]
+        until = monotonic() + timeout_s
+        return [self._one(image, until - monotonic()) for image in images]
 
     def _one(self, image: Image, timeout_s: float) -> Boxes:
         height, width, _ = image.shape

@@ -7,10 +7,15 @@ from services.detect.catalogue import catalogue, default_models_dir, read_model
 from services.detect.centerface import FaceDetector
 from services.detect.interface import Detector
 from services.detect.onnx_runtime import OnnxSession
+from services.detect.person import PersonDetector
 from services.detect.plate import PlateDetector
 from services.inference.settings import InferenceSettings
 
-_DETECTORS: Mapping[str, Callable[[OnnxSession, str, float], Detector]] = {"face": FaceDetector, "plate": PlateDetector}
+_DETECTORS: Mapping[str, Callable[[OnnxSession, str, float], Detector]] = {
+    "face": FaceDetector,
+    "plate": PlateDetector,
+    "person": PersonDetector,
+}
 
 
 def load_detectors(
