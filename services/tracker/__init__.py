@@ -1,0 +1,1 @@
+"""The tracker: from sparse detections to what is masked in every frame, and to anonymous counts."""

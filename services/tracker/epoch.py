@@ -1,0 +1,217 @@
+"""One epoch of one camera: looks in, spans out, and the buffer between them that lets masks reach back in time."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from google.protobuf.message import Message
+
+from services.bus.interface import Position, Record
+from services.bus.topics import METADATA_STATS, METADATA_TRACKS, REDACTIONS, Topic
+from services.runtime.stage import Emission
+from services.schema import pb
+from services.tracker import metrics
+from services.tracker.clock import FrameClock
+from services.tracker.follower import Follower
+from services.tracker.look import Look, read_look
+from services.tracker.motion import Reach
+from services.tracker.rules import Rules
+from services.tracker.settings import TrackerSettings
+from services.tracker.spans import segments, why_incomplete
+from services.tracker.statistics import Statistics
+
+_ONCE_S = 0.5
+"""Most time around its only sight that a track is masked: it may be a false alarm."""
+
+_SETTLE_S = 0.5
+"""Time in which an unseen track comes to rest."""
+
+_DRIFT = 0.3
+"""Widening of an unseen track, share of the way it is moved."""
+
+_REPLAY_MARGIN = 1.25
+"""The replay window is counted in frames at a measured rate, which after a restart may come out a little different."""
+
+
+class Epoch:
+    """Follows one epoch of one camera.
+
+    Args:
+        first: the oldest look that is known, still to be added.
+    """
+
+    def __init__(self, first: pb.Detections, settings: TrackerSettings) -> None:
+        self.camera_id = first.camera_id
+        self.number = first.epoch
+        self._settings = settings
+        self._size = (0.0, 0.0, float(first.source_width), float(first.source_height))
+        self._clock = FrameClock(first)
+        self._follower = Follower(settings.tracks_max)
+        self._statistics = Statistics(first, self._clock.seconds, settings)
+        self._rules: Rules | None = None
+        self._looks: deque[Look] = deque()
+        self._next = 0
+        self._resumed_at: int | None = None
+        self._open: deque[tuple[int, Position]] = deque()
+        self._records: list[Record] = []
+        self._done: list[Position] = []
+
+    @property
+    def tracks(self) -> int:
+        """Tracks in memory."""
+        return len(self._follower)
+
+    def add(self, message: pb.Detections, position: Position, rules: Rules | None) -> None:
+        """Takes in one look. One that is not newer than the last repeats what is known, and changes nothing."""
+        self._open.append((message.seq, position))
+        if self._looks and message.seq <= self._looks[-1].seq:
+            return
+        self._rules = rules or self._rules
+        broken = self._advance(message) if self._looks else self._begin(message)
+        look = read_look(message, self._clock.seconds, rules, broken, self._settings.boxes_max)
+        seen = self._follower.follow(look, self._looks, self._clock.rate)
+        ended = self._follower.retire(look.seq - self._replay_frames)
+        self._looks.append(look)
+        metrics.LOOKS.inc()
+        self._publish_metadata(self._statistics.update(look, seen, ended), look.seconds, now=False)
+        while len(self._looks) > 1 and self._due():
+            self._emit(self._looks[1].seq, self._looks[1].broken)
+        self._finish(self._next - _REPLAY_MARGIN * self._replay_frames)
+
+    def end(self, message: pb.EndOfStream | None) -> None:
+        """Emits what is buffered, up to the last frame if the stream says which one that was."""
+        while len(self._looks) > 1:
+            self._emit(self._looks[1].seq, self._looks[1].broken)
+        last = self._looks[0]
+        if message is not None:
+            end = max(message.frames, last.seq + 1)
+            self._emit(end, self._gap_at_end(last.seq, end))
+            self._publish(REDACTIONS, pb.RedactionsMessage(end=message))
+        ended = self._statistics.end(self._follower.retire(last.seq + 1))
+        self._publish_metadata(ended, last.seconds, now=True)
+        self._finish(float("inf"))
+
+    def take(self) -> Emission:
+        """What is ready, once."""
+        emission = Emission(self._records, self._done)
+        self._records, self._done = [], []
+        return emission
+
+    @property
+    def _replay_frames(self) -> float:
+        """Frames for which a track is remembered after its last sight, and a restarted tracker looks back."""
+        return self._rules.replay_s * self._clock.rate if self._rules is not None else 0.0
+
+    @property
+    def _warm_from(self) -> float:
+        """First frame for which a tracker that began in mid-stream knows all that is still held."""
+        return self._resumed_at + self._replay_frames if self._resumed_at is not None else 0.0
+
+    def _begin(self, message: pb.Detections) -> str:
+        """Answers for the frames before the first look that is known."""
+        if message.has_previous:
+            self._resumed_at = message.seq
+        if message.seq > 0:
+            self._publish_span(message.seq, [], f"The first look that is known is at frame {message.seq}.")
+        return ""
+
+    def _advance(self, message: pb.Detections) -> str:
+        """Moves the clock on; says why the frames since the look before are not known, empty if they are."""
+        last = self._looks[-1].seq
+        seconds = self._clock.advance(message)
+        if not message.has_previous or message.previous_seq != last:
+            metrics.GAPS.inc()
+            return f"What was seen between frames {last} and {message.seq} was lost."
+        return self._gap(last, message.seq, seconds)
+
+    def _gap(self, last: int, end: int, seconds: float) -> str:
+        """Why the stretch from a look to the next is too long, empty if it is not."""
+        if self._rules is None or end - last <= 1:
+            return ""
+        if seconds <= self._rules.policy.detection.gap_max_s + 1 / self._clock.rate:
+            return ""
+        metrics.GAPS.inc()
+        return f"No look for {seconds:.2f} s from frame {last} on."
+
+    def _gap_at_end(self, last: int, end: int) -> str:
+        """The same for the last frames: the decoder would have made another look, which must then be lost."""
+        if self._rules is not None and end - last > self._rules.policy.detection.every_max:
+            metrics.GAPS.inc()
+            return f"No look in the last {end - last} frames."
+        return self._gap(last, end, (end - last) / self._clock.rate)
+
+    def _due(self) -> bool:
+        """True when the look-ahead of the oldest span is over, or the buffer is full."""
+        ahead = self._rules.policy.tracking.look_ahead_s * self._clock.rate if self._rules is not None else 0.0
+        return self._looks[-1].seq - self._looks[0].seq >= ahead or len(self._looks) > self._settings.looks_max
+
+    def _emit(self, end: int, broken: str) -> None:
+        """Publishes the span from the oldest look to the one before frame `end`, and drops that look."""
+        first = self._looks.popleft()
+        second = self._looks[0] if self._looks else None
+        why = why_incomplete(first, second, broken, self._warm_from)
+        reach = self._reach()
+        self._publish_span(end, segments(self._follower, first.seq, end, reach, self._size), why)
+        self._follower.forget(end, reach.hold)
+
+    def _publish_span(self, end: int, tracks: list[pb.TrackSegment], why: str) -> None:
+        coverage = pb.INCOMPLETE if why else pb.COMPLETE
+        span = pb.RedactionSpan(
+            camera_id=self.camera_id,
+            epoch=self.number,
+            first_seq=self._next,
+            last_seq=end - 1,
+            tracks=tracks,
+            coverage=coverage,
+            why=why,
+            policy=self._rules.label if self._rules is not None else "",
+        )
+        self._publish(REDACTIONS, pb.RedactionsMessage(span=span))
+        self._statistics.emitted(end - self._next, complete=not why)
+        metrics.SPANS.labels("incomplete" if why else "complete").inc()
+        self._next = end
+
+    def _publish(self, topic: Topic, message: Message) -> None:
+        self._records.append(Record(topic, self.camera_id, message.SerializeToString()))
+
+    def _publish_metadata(self, tracks: Iterable[pb.TrackRecord], seconds: float, *, now: bool) -> None:
+        for record in tracks:
+            self._publish(METADATA_TRACKS, record)
+        if (stats := self._statistics.turn(seconds, now=now)) is not None:
+            self._publish(METADATA_STATS, stats)
+
+    def _finish(self, below: float) -> None:
+        """Names the positions of looks that lie before a frame as done."""
+        while self._open and self._open[0][0] < below:
+            self._done.append(self._open.popleft()[1])
+
+    def _reach(self) -> Reach:
+        rate = self._clock.rate
+        if self._rules is None:
+            return Reach(0, 0, 0, 0, rate, 0)
+        tracking = self._rules.policy.tracking
+        return Reach(
+            back=tracking.look_ahead_s * rate,
+            hold=tracking.hold_s * rate,
+            once=min(_ONCE_S, tracking.hold_s) * rate,
+            growth=tracking.growth_per_s / rate,
+            settle=_SETTLE_S * rate,
+            drift=_DRIFT,
+        )
+
+
+def unseen(end: pb.EndOfStream) -> list[Record]:
+    """The records of an epoch that ended without one look that is known."""
+    records = []
+    if end.frames:
+        span = pb.RedactionSpan(
+            camera_id=end.camera_id,
+            epoch=end.epoch,
+            first_seq=0,
+            last_seq=end.frames - 1,
+            coverage=pb.INCOMPLETE,
+            why="Nobody looked at this stream.",
+        )
+        metrics.SPANS.labels("incomplete").inc()
+        records.append(Record(REDACTIONS, end.camera_id, pb.RedactionsMessage(span=span).SerializeToString()))
+    message = pb.RedactionsMessage(end=end)
+    return [*records, Record(REDACTIONS, end.camera_id, message.SerializeToString())]

@@ -1,0 +1,146 @@
+"""Follows the subjects of one epoch from look to look."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from services.tracker import metrics
+from services.tracker.association import gate, match
+from services.tracker.look import Candidates, Look
+from services.tracker.motion import Box, Track
+from services.tracker.rules import KindRules
+
+_ID_BITS = 48
+"""Random, so that ids of two epochs can't be laid side by side; short enough for every reader's integers."""
+
+_YOUNG = 3
+"""Sights up to which a track's past is looked for: by then its velocity is known."""
+
+_PAST_MAX_S = 1.0
+"""Longest stretch without a sight that is bridged backwards."""
+
+
+class Follower:
+    """The tracks of one epoch, kinds apart from each other.
+
+    Args:
+        tracks_max: most tracks at once; what is found beyond them makes its look overflow.
+    """
+
+    def __init__(self, tracks_max: int) -> None:
+        self._tracks_max = tracks_max
+        self._live: dict[int, list[Track]] = {}
+        self._past: list[Track] = []
+
+    def __iter__(self) -> Iterator[Track]:
+        for tracks in self._live.values():
+            yield from tracks
+        yield from self._past
+
+    def __len__(self) -> int:
+        return sum(map(len, self._live.values())) + len(self._past)
+
+    def follow(self, look: Look, before: Sequence[Look], rate: float) -> list[Track]:
+        """Takes in a look, in two rounds as ByteTrack does, and returns the tracks it saw.
+
+        Boxes over the starting threshold are matched first, then weaker ones with the tracks left over. Strong boxes
+        that no track claims start tracks at once: waiting for a second sight would expose the first. Weak ones are
+        kept for those that a track may claim later as its past.
+
+        Args:
+            look: the newest look.
+            before: looks whose spans are not emitted yet, oldest first.
+            rate: frames per second.
+        """
+        seen: list[Track] = []
+        for rules in look.rules.kinds if look.rules is not None else ():
+            if rules.detector in look.ran:
+                seen += self._follow_kind(rules, look, before, rate)
+        return seen
+
+    def retire(self, unseen_since: float) -> list[Track]:
+        """Gives up tracks not seen from this frame on; they can still be masked for a while."""
+        ended = []
+        for kind, tracks in self._live.items():
+            gone = [track for track in tracks if track.last_seq < unseen_since]
+            if gone:
+                self._live[kind] = [track for track in tracks if track.last_seq >= unseen_since]
+                ended += gone
+        self._past += ended
+        return ended
+
+    def forget(self, before: int, hold: float) -> None:
+        """Drops what no frame from `before` on depends on."""
+        if self._past:
+            self._past = [track for track in self._past if track.last_seq + hold >= before]
+        for track in self:
+            track.forget(before)
+
+    def _follow_kind(self, rules: KindRules, look: Look, before: Sequence[Look], rate: float) -> list[Track]:
+        tracks = self._live.setdefault(rules.kind, [])
+        found = look.found.get(rules.kind)
+        if found is None:
+            return []
+        strong = found[found[:, 4] >= rules.threshold]
+        weak = found[(found[:, 4] < rules.threshold) & (found[:, 4] >= rules.keep)]
+        seen, tracks_left, strong_left = _continue(tracks, strong, look.seq, rate)
+        again, _, weak_left = _continue(tracks_left, weak, look.seq, rate)
+        seen += again
+        for x, y, w, h, score in strong_left.tolist():
+            if len(self) >= self._tracks_max:
+                look.overflow = f"More than {self._tracks_max} tracks at frame {look.seq}."
+                break
+            track = Track(secrets.randbits(_ID_BITS), rules.kind, look.seq, Box(x, y, w, h), score)
+            metrics.TRACKS.labels(rules.detector).inc()
+            tracks.append(track)
+            seen.append(track)
+        if len(weak_left):
+            look.spare[rules.kind] = weak_left
+        for track in seen:
+            if track.sights <= _YOUNG:
+                _find_past(track, before, rate)
+        return seen
+
+
+def _continue(
+    tracks: Sequence[Track], found: Candidates, seq: int, rate: float
+) -> tuple[list[Track], Sequence[Track], Candidates]:
+    """Adds sights to tracks: those seen, those not, and the candidates that none of them took."""
+    if not tracks or not len(found):
+        return [], tracks, found
+    predicted = [track.predict(seq) for track in tracks]
+    gates = [gate(track.sights, (seq - track.last_seq) / rate) for track in tracks]
+    pairs = match(predicted, gates, found)
+    if not pairs:
+        return [], tracks, found
+    taken = dict(pairs)
+    rows = found.tolist()
+    seen, left = [], []
+    for index, track in enumerate(tracks):
+        if index in taken:
+            x, y, w, h, score = rows[taken[index]]
+            track.see(seq, Box(x, y, w, h), score)
+            seen.append(track)
+        else:
+            left.append(track)
+    return seen, left, np.delete(found, list(taken.values()), axis=0)
+
+
+def _find_past(track: Track, before: Sequence[Look], rate: float) -> None:
+    """Follows a new track back through weak boxes of the looks not emitted yet."""
+    for look in reversed(before):
+        if look.seq >= track.born:
+            continue
+        seconds = (track.born - look.seq) / rate
+        if seconds > _PAST_MAX_S:
+            break
+        spare = look.spare.get(track.kind)
+        if spare is None:
+            continue
+        pairs = match([track.predict(look.seq)], [gate(track.sights, seconds)], spare)
+        if pairs:
+            ((_, index),) = pairs
+            x, y, w, h, _ = spare[index].tolist()
+            track.see_before(look.seq, Box(x, y, w, h))
+            look.spare[track.kind] = np.delete(spare, index, axis=0)

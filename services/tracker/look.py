@@ -1,0 +1,122 @@
+"""One look: what the detectors said about one picture, checked before anything relies on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.schema import pb
+from services.tracker.rules import Rules
+
+Candidates = NDArray[np.float64]
+"""(n, 5): centre x, y, width, height, score."""
+
+_STATUS = {
+    pb.DetectorResult.FAILED: "failed",
+    pb.DetectorResult.TIMED_OUT: "timed out",
+    pb.DetectorResult.SKIPPED: "was skipped",
+}
+
+
+@dataclass(slots=True)
+class Look:
+    """A picture that was looked at.
+
+    Attributes:
+        seconds: stream time since the first frame.
+        rules: of the policy in force, None where none could be read.
+        ran: detectors whose result can be relied on.
+        faults: detector → what became of it instead.
+        found: candidates by kind, from detectors that ran.
+        broken: why the frames since the look before are not known, empty if they are.
+        spare: candidates by kind that belong to no track and may yet be the past of one.
+        overflow: why not everything found here is followed, empty if it is.
+    """
+
+    seq: int
+    seconds: float
+    rules: Rules | None
+    ran: frozenset[str]
+    faults: Mapping[str, str]
+    found: Mapping[int, Candidates]
+    broken: str
+    spare: dict[int, Candidates] = field(default_factory=dict)
+    overflow: str = ""
+
+    def fault(self, rules: Rules) -> str:
+        """Why the frames next to this look are not covered under `rules`, empty if they are."""
+        for name in rules.detectors:
+            if name not in self.ran:
+                return f"Detector {name} {self.faults.get(name, 'gave no result')} at frame {self.seq}."
+        return self.overflow
+
+
+def read_look(message: pb.Detections, seconds: float, rules: Rules | None, broken: str, boxes_max: int) -> Look:
+    """A look from its message. A result that can't be true counts as failed, and none of its boxes is used."""
+    ran: set[str] = set()
+    faults: dict[str, str] = {}
+    parts: dict[int, list[Candidates]] = {}
+    for result in message.results:
+        name = result.detector
+        if result.status != pb.DetectorResult.RAN:
+            faults[name] = _STATUS.get(result.status, "failed")
+            continue
+        xyxy = np.array(result.boxes.xyxy, np.float64)
+        score = np.array(result.boxes.score, np.float64)
+        kind = np.array(result.boxes.kind, np.int32)
+        fault = _check(xyxy, score, kind, message.source_width, message.source_height, boxes_max)
+        if fault:
+            faults[name] = fault
+            continue
+        ran.add(name)
+        if len(score):
+            boxes = _centred(xyxy.reshape(-1, 4), score)
+            for value in np.unique(kind).tolist():
+                parts.setdefault(value, []).append(boxes[kind == value])
+    # A detector that gave two results is trusted only if both ran.
+    ran -= faults.keys()
+    found = {kind: _solid(np.concatenate(arrays)) for kind, arrays in parts.items()}
+    return Look(message.seq, seconds, rules, frozenset(ran), faults, found, broken)
+
+
+def _check(
+    xyxy: NDArray[np.float64],
+    score: NDArray[np.float64],
+    kind: NDArray[np.int32],
+    width: int,
+    height: int,
+    boxes_max: int,
+) -> str:
+    """What is wrong with a result, empty if nothing is."""
+    n = len(score)
+    if len(xyxy) != 4 * n or len(kind) != n:
+        return "gave lists of different lengths"
+    if n > boxes_max:
+        return f"gave more than {boxes_max} boxes"
+    if not n:
+        return ""
+    if not (np.isfinite(xyxy).all() and np.isfinite(score).all()):
+        return "gave boxes that are not numbers"
+    if score.min() < 0 or score.max() > 1:
+        return "gave scores outside 0 to 1"
+    corners = xyxy.reshape(-1, 4)
+    if (corners[:, 2:] < corners[:, :2]).any():
+        return "gave boxes of negative size"
+    low, high = corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)
+    if low[0] < -width or low[1] < -height or high[0] > 2 * width or high[1] > 2 * height:
+        return "gave boxes far outside the picture"
+    return ""
+
+
+def _centred(xyxy: NDArray[np.float64], score: NDArray[np.float64]) -> Candidates:
+    boxes = np.empty((len(score), 5))
+    boxes[:, :2] = (xyxy[:, :2] + xyxy[:, 2:]) / 2
+    boxes[:, 2:4] = xyxy[:, 2:] - xyxy[:, :2]
+    boxes[:, 4] = score
+    return boxes
+
+
+def _solid(boxes: Candidates) -> Candidates:
+    """Without boxes that clipping at the picture's edge has left without area."""
+    return boxes[(boxes[:, 2] > 0) & (boxes[:, 3] > 0)]
