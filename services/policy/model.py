@@ -152,7 +152,7 @@ class Policy(_Model):
     kinds: dict[Kind, KindRule] = Field(
         default_factory=_default_kinds,
         min_length=1,
-        description="What is masked: a list (`[face, plate]`) or a mapping with a rule for each kind.",
+        description="What is masked, a list or a mapping with a rule for each; faces and plates if left out.",
     )
     mode: Mode = Field(Mode.MOSAIC, description="How it is masked.")
     strength: float = Field(1.0, ge=0.5, le=4, description="Above 1 masks more coarsely.")

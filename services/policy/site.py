@@ -64,7 +64,7 @@ class SiteConfig(_Model):
 
     name: str = Field(min_length=1, max_length=64, description="Name for people.")
     policy: str = Field("public", description="Preset or policy file of cameras that name none.")
-    cameras: tuple[Camera, ...] = Field(min_length=1, max_length=256)
+    cameras: tuple[Camera, ...] = Field(min_length=1, max_length=256, description="The cameras of the site.")
 
 
 @dataclass(frozen=True, slots=True)
