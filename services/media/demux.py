@@ -4,7 +4,7 @@ from __future__ import annotations  # PyAV's packets are generic for the type ch
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
@@ -86,10 +86,22 @@ class Demuxer:
             self._container.close()
             raise
 
-    def units(self) -> Iterator[SourceUnit | SourceSound]:
-        """Access units in decoding order, with the sound between them as it was read. Raises SourceError."""
+    def units(self, stop: Callable[[], bool] = lambda: False) -> Iterator[SourceUnit | SourceSound]:
+        """Access units in decoding order, with the sound between them as it was read.
+
+        Ends with the source, or once `stop` says so. Raises SourceError if the source breaks off, after the last unit
+        that could be read.
+        """
+        broken: SourceError | None = None
         started = False
-        while (packet := self._next_packet()) is not None:
+        while not stop():
+            try:
+                packet = self._next_packet()
+            except SourceError as error:
+                broken = error
+                break
+            if packet is None:
+                break
             if packet.stream_index != self._stream.index:
                 yield self._sound(packet)
                 continue
@@ -99,11 +111,8 @@ class Demuxer:
             yield from self._order.push(self._unit(packet, keyframe=packet.is_keyframe or not started))
             started = True
         yield from self._order.flush()
-
-    @property
-    def count(self) -> int:
-        """Access units numbered so far."""
-        return self._order.count
+        if broken is not None:
+            raise broken
 
     def close(self) -> None:
         """Releases the source."""

@@ -43,11 +43,6 @@ class _Numbering:
         self._keyframe_seq = -1
         self._previous_keyframe_seq = -1
 
-    @property
-    def count(self) -> int:
-        """Units numbered so far."""
-        return self._next_seq
-
     def _number(self, unit: SourceUnit, pts: int) -> None:
         if self._last_pts is not None:
             pts = max(pts, self._last_pts + 1)

@@ -1,0 +1,117 @@
+"""What one camera has ready for the bus: bounded in bytes; files wait for room, live cameras shed."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from services.bus.interface import Record
+from services.decoder import metrics
+
+
+class Kind(Enum):
+    """What a record is, as far as shedding goes."""
+
+    KEYFRAME = auto()
+    PICTURE = auto()
+    SOUND = auto()
+    DETECTION = auto()
+    END = auto()
+
+
+_SHED_AS = {Kind.KEYFRAME: "frames", Kind.PICTURE: "frames", Kind.SOUND: "sound", Kind.DETECTION: "detections"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record and what it is."""
+
+    kind: Kind
+    record: Record
+
+
+class Outbox:
+    """A queue between a reader thread and the runner's thread.
+
+    Args:
+        limit: bytes it holds; one record alone may be larger, and an end always fits.
+        sheds: make room by dropping detection pictures, then whole groups from the oldest on. Otherwise `put` waits.
+    """
+
+    def __init__(self, limit: int, *, sheds: bool) -> None:
+        self._limit = limit
+        self._sheds = sheds
+        self._entries: deque[Entry] = deque()
+        self._bytes = 0
+        self._skipping = False
+        self._open = True
+        self._changed = threading.Condition()
+
+    def put(self, entry: Entry) -> None:
+        """Adds a record. Waits for room if it does not shed, until `release`."""
+        with self._changed:
+            if entry.kind is Kind.KEYFRAME:
+                self._skipping = False
+            if self._skipping and entry.kind in (Kind.PICTURE, Kind.SOUND):
+                _count_shed(entry)
+                return
+            if self._sheds:
+                if not self._make_room(entry):
+                    _count_shed(entry)
+                    return
+            else:
+                self._changed.wait_for(lambda: self._fits(entry) or not self._open)
+            self._entries.append(entry)
+            self._bytes += entry.record.size
+
+    def drain(self) -> list[Record]:
+        """Takes everything, without waiting."""
+        with self._changed:
+            records = [entry.record for entry in self._entries]
+            self._entries.clear()
+            self._bytes = 0
+            self._changed.notify_all()
+        return records
+
+    def release(self) -> None:
+        """Lets `put` wait no more: the reader is to end, and the little it still has is taken over the limit."""
+        with self._changed:
+            self._open = False
+            self._changed.notify_all()
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def _fits(self, entry: Entry) -> bool:
+        return not self._entries or entry.kind is Kind.END or self._bytes + entry.record.size <= self._limit
+
+    def _make_room(self, entry: Entry) -> bool:
+        """Sheds until the entry fits. False if it must be shed itself."""
+        if self._fits(entry):
+            return True
+        if entry.kind is Kind.DETECTION:
+            return False
+        self._keep([kept.kind is not Kind.DETECTION for kept in self._entries])
+        while not self._fits(entry):
+            kinds = [kept.kind for kept in self._entries]
+            oldest = next((at for at, kind in enumerate(kinds) if kind is not Kind.END), None)
+            if oldest is None:
+                return True
+            after = next((at for at in range(oldest + 1, len(kinds)) if kinds[at] is Kind.KEYFRAME), len(kinds))
+            self._keep([kind is Kind.END or not oldest <= at < after for at, kind in enumerate(kinds)])
+            if after == len(kinds) and entry.kind is not Kind.KEYFRAME:
+                # The group that this record belongs to is gone: the rest of it is of no use.
+                self._skipping = True
+                return False
+        return True
+
+    def _keep(self, flags: list[bool]) -> None:
+        for entry, kept in zip(self._entries, flags, strict=True):
+            if not kept:
+                _count_shed(entry)
+        self._entries = deque(entry for entry, kept in zip(self._entries, flags, strict=True) if kept)
+        self._bytes = sum(entry.record.size for entry in self._entries)
+
+
+def _count_shed(entry: Entry) -> None:
+    metrics.SHED.labels(_SHED_AS[entry.kind]).inc()

@@ -1,0 +1,150 @@
+"""One camera from its opening to its end, and to the next opening if it is live."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from services.decoder import metrics
+from services.decoder.epoch import EpochWriter, end_entries, shares
+from services.decoder.outbox import Outbox
+from services.decoder.settings import DecoderSettings
+from services.media.demux import Demuxer, SourceSound
+from services.media.sources import Camera, SourceError
+from services.policy.model import Policy, PolicyBook, PolicyUnavailable
+from services.schema import pb
+
+_log = logging.getLogger(__name__)
+
+
+class CameraReader:
+    """Reads one camera into its outbox, on a thread of its own.
+
+    Attributes:
+        outbox: what is ready for the bus.
+        failure: one sentence if a file could not be read to its end.
+
+    Args:
+        cameras: how many share this process and its memory.
+        pause: waits that many seconds, True if `close` cut it short.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        policies: PolicyBook,
+        settings: DecoderSettings,
+        cameras: int = 1,
+        pause: Callable[[float], bool] | None = None,
+    ) -> None:
+        self.outbox = Outbox(settings.outbox_bytes, sheds=camera.is_live)
+        self.failure: str | None = None
+        self._camera = camera
+        self._policies = policies
+        self._settings = settings
+        self._cameras = cameras
+        self._stop = threading.Event()
+        self._pause = pause or self._stop.wait
+        self._last_epoch = 0
+
+    def run(self) -> None:
+        """Reads a file to its end, a live source until `close`."""
+        if not self._camera.is_live:
+            _, self.failure = self._read_once()
+            if self.failure:
+                metrics.FAILURES.inc()
+            return
+        pauses = reconnect_pauses(self._settings.pause_max_s)
+        while not self._stop.is_set():
+            frames, broken = self._read_once()
+            if self._stop.is_set():
+                return
+            if frames:
+                pauses = reconnect_pauses(self._settings.pause_max_s)
+            seconds = next(pauses)
+            _log.warning("camera %s: %s Next attempt in %.0f s.", self._camera.camera_id, broken, seconds)
+            if self._pause(seconds):
+                return
+            metrics.RECONNECTS.inc()
+
+    def close(self) -> None:
+        """Asks `run` to end after the unit in hand; its epoch then ends as STOPPED. Does not wait.
+
+        A source that is silent at this moment takes up to the read timeout to notice.
+        """
+        self._stop.set()
+        self.outbox.release()
+
+    def _read_once(self) -> tuple[int, str | None]:
+        """One epoch. Returns its number of frames, and one sentence if it did not come to a file's end."""
+        policy = self._policy()
+        try:
+            demuxer = Demuxer(
+                self._camera.url,
+                live=self._camera.is_live,
+                sound=policy is not None and policy.sound == "keep",
+                open_timeout_s=self._settings.open_timeout_s,
+                read_timeout_s=self._settings.read_timeout_s,
+            )
+        except SourceError as error:
+            if not self._camera.is_live:
+                self._end_unopened(str(error))
+            return 0, str(error)
+        metrics.RUNNING.inc()
+        try:
+            return self._read(demuxer, policy)
+        finally:
+            demuxer.close()
+            metrics.RUNNING.dec()
+
+    def _read(self, demuxer: Demuxer, policy: Policy | None) -> tuple[int, str | None]:
+        writer = EpochWriter(
+            self._camera.camera_id,
+            self._new_epoch(),
+            demuxer,
+            self._policy,
+            self._settings,
+            self.outbox.put,
+            share=shares(demuxer.info, policy, self._settings, self._cameras),
+        )
+        broken: str | None = f"{self._camera.name}: the stream ended." if self._camera.is_live else None
+        try:
+            for item in demuxer.units(stop=self._stop.is_set):
+                if isinstance(item, SourceSound):
+                    writer.sound(item)
+                else:
+                    writer.unit(item)
+        except SourceError as error:
+            broken = str(error)
+        if self._stop.is_set():
+            frames = writer.end(pb.EndOfStream.STOPPED, "")
+        else:
+            frames = writer.end(pb.EndOfStream.LOST if broken else pb.EndOfStream.FINISHED, broken or "")
+        return frames, broken
+
+    def _end_unopened(self, detail: str) -> None:
+        """Tells those who wait for a file that nothing will come."""
+        end = pb.EndOfStream(
+            camera_id=self._camera.camera_id, epoch=self._new_epoch(), reason=pb.EndOfStream.LOST, detail=detail
+        )
+        for entry in end_entries(end):
+            self.outbox.put(entry)
+
+    def _new_epoch(self) -> int:
+        self._last_epoch = max(self._last_epoch + 1, time.time_ns() // 1000)
+        return self._last_epoch
+
+    def _policy(self) -> Policy | None:
+        try:
+            return self._policies.policy_for(self._camera.camera_id)
+        except PolicyUnavailable:
+            return None
+
+
+def reconnect_pauses(longest_s: float) -> Iterator[float]:
+    """1, 2, 4 … seconds, each up to a fifth shorter or longer so that cameras don't all come back at once."""
+    pause = 1.0
+    while True:
+        yield min(longest_s, pause * random.uniform(0.8, 1.2))  # noqa: S311 (spreads load, guards nothing)
+        pause = min(longest_s, pause * 2)
