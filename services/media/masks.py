@@ -3,7 +3,7 @@
 Why so little. A mask of picture-dependent tiles still tells people apart, even when it is coarse: on the AT&T faces
 (40 people, chance .025) an attacker who compares nothing but the tiles with a gallery masked the same way names .86 of
 them at 4 cells across, .64 where the tiles are quantised to 8 levels as well, .20 at 2 cells. With one colour for the
-whole box in steps of 64 (luma) and 32 (chroma) he names .03–.05, on LFW (80 people, chance .013) .02: at most twice
+whole box in steps of 64 (luma) and 24 (chroma) he names .04, on LFW (80 people, chance .013) .01–.02: at most twice
 chance. So a mosaic here is that one colour, broken into tiles by a pattern that has nothing to do with the picture, and
 a blur is the same tiles, drawn smoothly. A track keeps its colour and its pattern for life: motion adds nothing.
 """
@@ -28,7 +28,7 @@ CLOSED_CELLS = 8
 """Tiles along the longer side of a closed picture."""
 
 _LUMA_STEP = 64
-_CHROMA_STEP = 32
+_CHROMA_STEP = 24
 _PATTERN = 28  # tiles differ from the box's colour by at most this many levels of luma
 _DARK, _BRIGHT = 16, 235
 _NEUTRAL = 128
@@ -36,7 +36,7 @@ _NEUTRAL = 128
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """A coarse colour: one of 4 levels of luma and 9 of each chroma."""
+    """A coarse colour: one of 4 levels of luma and 11 of each chroma."""
 
     y: int
     u: int
@@ -136,7 +136,7 @@ def mask(
     modes: Sequence[str],
     strength: float,
     shades: Shades,
-) -> int:
+) -> list[int]:
     """Masks boxes in place, in all three planes.
 
     Args:
@@ -148,20 +148,20 @@ def mask(
         shades: of this stream.
 
     Returns:
-        How many boxes touched the picture.
+        Which boxes touched the picture, by index.
 
     Raises:
         ValueError: on an unknown mode. The picture may be partly masked then.
     """
     y, u, v = picture.y, picture.u, picture.v
-    drawn = 0
+    drawn = []
     # Shades are made before anything is drawn, so that no box takes its colour from another's mask.
     visible = [
-        (box, mode, None if mode == "solid" else shades.of(track, picture, box, strength))
-        for box, track, mode in zip(bounds, tracks, modes, strict=True)
+        (index, box, mode, None if mode == "solid" else shades.of(track, picture, box, strength))
+        for index, (box, track, mode) in enumerate(zip(bounds, tracks, modes, strict=True))
         if box[0] < box[2] and box[1] < box[3]
     ]
-    for (x1, y1, x2, y2), mode, shade in visible:
+    for index, (x1, y1, x2, y2), mode, shade in visible:
         luma = y[y1:y2, x1:x2]
         half = slice(y1 // 2, y2 // 2), slice(x1 // 2, x2 // 2)
         if shade is None:
@@ -171,7 +171,7 @@ def mask(
             cv2.resize(shade.tiles, (x2 - x1, y2 - y1), dst=luma, interpolation=_interpolation(mode))
             u[half] = shade.colour.u
             v[half] = shade.colour.v
-        drawn += 1
+        drawn.append(index)
     return drawn
 
 

@@ -1,0 +1,106 @@
+"""Pictures of access units that come without one: decoded here, from a keyframe on, only as far as they are needed."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from services.media.decoding import AccessUnitDecoder, DecodedUnit, PictureMaker
+from services.media.picture import Picture
+from services.schema import pb
+
+_UNITS_PER_CALL = 16
+"""Access units decoded before other cameras get their turn: one of 1080p takes about 5 ms."""
+
+
+class Missing(Enum):
+    """Why there is no picture."""
+
+    PENDING = auto()  # more calls, or more access units, will decide it
+    LOST = auto()
+    CORRUPT = auto()
+
+
+@dataclass(slots=True)
+class _Unit:
+    seq: int
+    keyframe: bool
+    corrupt: bool
+    payload: bytes
+    stream: pb.StreamInfo | None
+    fresh: bool  # what came before it in decoding order was left out
+
+
+class OwnDecoder:
+    """Holds compressed units and makes pictures of them on demand, so that waiting costs bytes and not pixels."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[_Unit] = deque()
+        self._decided: dict[int, tuple[DecodedUnit, PictureMaker]] = {}
+        self._stream: pb.StreamInfo | None = None
+        self._decoder: AccessUnitDecoder | None = None
+        self._maker: PictureMaker | None = None
+        self._broken = True
+
+    def interrupt(self) -> None:
+        """A unit was left out: nothing can be decoded until the next keyframe."""
+        self._broken = True
+
+    def push(self, unit: pb.AccessUnit) -> bool:
+        """Takes the next unit in decoding order. False if no picture can ever be made of it."""
+        starts = unit.keyframe and unit.HasField("stream")
+        if unit.WhichOneof("payload") != "inline" or (self._broken and not starts):
+            self._broken = True
+            return False
+        stream = unit.stream if starts else None
+        self._waiting.append(_Unit(unit.seq, unit.keyframe, unit.corrupt, unit.inline, stream, self._broken))
+        self._broken = False
+        return True
+
+    def picture(self, seq: int, *, ended: bool) -> Picture | Missing:
+        """The picture of a unit that was pushed; some more units are decoded in each call.
+
+        Args:
+            seq: its number.
+            ended: no more units will be pushed.
+        """
+        for _ in range(_UNITS_PER_CALL):
+            if seq in self._decided or not self._waiting:
+                break
+            self._feed(self._waiting.popleft())
+        if seq not in self._decided:
+            if self._waiting or not ended:
+                return Missing.PENDING
+            self._flush()
+        if seq not in self._decided:
+            return Missing.LOST
+        unit, maker = self._decided.pop(seq)
+        if unit.frame is None:
+            return Missing.LOST
+        return Missing.CORRUPT if unit.corrupt else maker.picture(unit.frame)
+
+    def forget(self, seq: int, *, keyframe: bool) -> None:
+        """All frames up to this one are out; with a keyframe goes everything before it in decoding order."""
+        for old in [known for known in self._decided if known <= seq]:
+            del self._decided[old]
+        if keyframe and any(unit.seq == seq for unit in self._waiting):
+            while self._waiting[0].seq != seq:
+                self._waiting.popleft()
+                self._waiting[0].fresh = True
+
+    def _feed(self, unit: _Unit) -> None:
+        if unit.stream is not None and (unit.fresh or unit.stream != self._stream):
+            self._flush()
+            self._stream = unit.stream
+            self._decoder = AccessUnitDecoder(unit.stream)
+            self._maker = PictureMaker(unit.stream)
+        if self._decoder is not None:
+            self._keep(self._decoder.decode(unit.payload, unit.seq, keyframe=unit.keyframe, damaged=unit.corrupt))
+
+    def _flush(self) -> None:
+        if self._decoder is not None:
+            self._keep(self._decoder.flush())
+
+    def _keep(self, units: Iterable[DecodedUnit]) -> None:
+        if self._maker is not None:
+            self._decided.update({unit.seq: (unit, self._maker) for unit in units})
