@@ -1,0 +1,42 @@
+"""The picture of a rendered frame: beside the message on the memory bus, or the planes of its JPEG."""
+
+import av
+import numpy as np
+
+from services.bus.interface import InvalidMessage, Record
+from services.media.picture import Picture
+from services.schema import pb
+
+
+def picture_of(record: Record, frame: pb.RenderedFrame) -> Picture | None:
+    """The frame's picture, None where the policy dropped it. Raises InvalidMessage."""
+    kind = frame.WhichOneof("payload")
+    if kind == "dropped":
+        return None
+    if kind == "jpeg":
+        picture = _decode(frame.jpeg, frame.full_range)
+        frame.ClearField("jpeg")
+    elif kind == "attached" and record.attachment is not None:
+        try:
+            picture = Picture(record.attachment, frame.full_range)
+        except ValueError as error:
+            raise InvalidMessage(str(error)) from error
+    else:
+        raise InvalidMessage("a frame without picture")
+    if (picture.width, picture.height) != (frame.width, frame.height):
+        raise InvalidMessage(f"a {picture.width}×{picture.height} picture for a {frame.width}×{frame.height} frame")
+    return picture
+
+
+def _decode(jpeg: bytes, full_range: bool) -> Picture:
+    """The colour planes as the JPEG holds them, without a trip through RGB; the message says their range."""
+    decoder = av.CodecContext.create("mjpeg", "r")
+    decoder.thread_count = 1
+    try:
+        frames = decoder.decode(av.Packet(jpeg))
+    except av.FFmpegError as error:
+        raise InvalidMessage("a frame whose JPEG can't be decoded") from error
+    if len(frames) != 1 or not isinstance(frames[0], av.VideoFrame) or frames[0].format.name != "yuvj420p":
+        raise InvalidMessage("a frame whose JPEG is not 4:2:0")
+    planes = frames[0].to_ndarray()
+    return Picture(np.ascontiguousarray(planes, np.uint8), full_range)
