@@ -1,0 +1,94 @@
+"""Puts the five stages together on one memory bus."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+
+from services.bus.memory import MemoryBus
+from services.bus.topics import (
+    DETECTIONS,
+    FRAMES_DETECT,
+    METADATA_STATS,
+    METADATA_TRACKS,
+    REDACTIONS,
+    VIDEO_REDACTED,
+    VIDEO_RENDERED,
+    VIDEO_SOURCE,
+    Topic,
+)
+from services.decoder.settings import DecoderSettings
+from services.decoder.stage import DecoderStage
+from services.detect.interface import Detector
+from services.embedded.line import Line
+from services.encoder.settings import EncoderSettings
+from services.encoder.stage import EncoderStage
+from services.inference.settings import InferenceSettings
+from services.inference.stage import InferenceStage
+from services.media.sink import Target
+from services.media.sources import Camera
+from services.policy.model import PolicyBook
+from services.renderer.settings import RendererSettings
+from services.renderer.stage import RendererStage
+from services.tracker.settings import TrackerSettings
+from services.tracker.stage import TrackerStage
+
+RECORDER = "recorder"
+RECORDED: tuple[Topic, ...] = (VIDEO_REDACTED, METADATA_TRACKS, METADATA_STATS, DETECTIONS)
+
+_READERS: Mapping[Topic, tuple[str, ...]] = {
+    VIDEO_SOURCE: ("renderer",),
+    FRAMES_DETECT: ("inference",),
+    DETECTIONS: ("tracker", RECORDER),
+    REDACTIONS: ("renderer",),
+    VIDEO_RENDERED: ("encoder",),
+    VIDEO_REDACTED: (RECORDER,),
+    METADATA_TRACKS: (RECORDER,),
+    METADATA_STATS: (RECORDER,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedLine:
+    """The line and the parts of it that a caller asks afterwards."""
+
+    line: Line
+    bus: MemoryBus
+    decoder: DecoderStage
+    encoder: EncoderStage
+
+
+def embedded_line(
+    cameras: Sequence[Camera],
+    policies: PolicyBook,
+    targets: Mapping[str, Sequence[Target]],
+    detectors: Mapping[str, Detector],
+    detector_timeout_s: float,
+) -> EmbeddedLine:
+    """The whole line in one process, not started yet.
+
+    Args:
+        cameras: what to read.
+        policies: policy of each camera.
+        targets: camera_id → where its masked video goes.
+        detectors: by the name that policies use.
+        detector_timeout_s: deadline of one detector call; a file can wait longer than a live camera.
+    """
+    # OpenCV's own threads would compete with the stages' threads; what it does here takes well under a millisecond.
+    cv2.setNumThreads(1)
+    bus = MemoryBus(groups=_READERS)
+    decoder = DecoderStage(DecoderSettings(), cameras, policies)
+    encoder = EncoderStage(EncoderSettings(), targets, policies, _ending(cameras))
+    stages = (
+        decoder,
+        InferenceStage(InferenceSettings(timeout_s=detector_timeout_s), detectors),
+        TrackerStage(TrackerSettings(), policies),
+        RendererStage(RendererSettings(), policies),
+        encoder,
+    )
+    return EmbeddedLine(Line(bus, stages), bus, decoder, encoder)
+
+
+def _ending(cameras: Sequence[Camera]) -> list[str] | None:
+    """The cameras after whose end the line has nothing left to do; None if a live one never ends."""
+    return None if any(camera.is_live for camera in cameras) else [camera.camera_id for camera in cameras]
