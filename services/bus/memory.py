@@ -120,24 +120,25 @@ class MemoryProducer:
     def __init__(self, bus: MemoryBus) -> None:
         self._bus = bus
         self._closed = False
-        self._last: Record | None = None
+        self._refused: Record | None = None
 
     def publish(self, record: Record) -> None:
         """Puts one record at the end of its partition. Raises BusFull where too many bytes wait in its topic."""
         bus = self._bus
         with bus.lock:
             self._check_open()
-            self._last = record
+            self._refused = record  # unless the next line succeeds
             partition = bus.log(record.topic).append(record, bus.clock())
-            self._last = None
+            self._refused = None
             bus.wake_readers(partition.source)
 
     def wait(self, timeout_s: float) -> None:
         """After BusFull: waits until the refused record would fit, at most `timeout_s`."""
         with self._bus.lock:
             self._check_open()
-            if self._last is not None:
-                log, record = self._bus.log(self._last.topic), self._last
+            record = self._refused
+            if record is not None:
+                log = self._bus.log(record.topic)
                 self._bus.space.wait_for(lambda: self._bus.closed or log.fits(record), timeout_s)
                 self._check_open()
 

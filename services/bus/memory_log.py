@@ -51,7 +51,7 @@ class TopicLog:
 
     def fits(self, record: Record) -> bool:
         """True where `append` would take it now."""
-        return self._waiting == 0 or self._waiting + footprint(record) <= self._limit or not self._holders
+        return self._waiting == 0 or self._waiting + footprint(record) <= self._limit
 
     def append(self, record: Record, timestamp_us: int) -> PartitionLog:
         """Puts the record at the end of its key's partition, which it returns. Raises BusFull."""

@@ -83,6 +83,14 @@ def test_redelivery_brings_the_bytes_without_the_attachment() -> None:
     assert (again.record.value, again.record.attachment) == (b"frame", None)
 
 
+def test_a_topic_that_nobody_reads_keeps_its_attachments() -> None:
+    bus = MemoryBus()
+    record = rendered()
+    bus.producer().publish(record)
+    (message,) = bus.consumer("late", [VIDEO_RENDERED]).poll(0.0)
+    assert message.record.attachment is record.attachment
+
+
 # --- bytes ------------------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +210,16 @@ def test_a_refused_record_left_nothing_behind() -> None:
     assert [message.position.offset for message in consumer.poll(0.0)] == list(range(taken))
 
 
+def test_a_commit_past_what_was_read_makes_room() -> None:
+    bus = MemoryBus(groups={VIDEO_SOURCE: ("renderer",)}, limit=LIMIT)
+    producer, consumer = bus.producer(), bus.consumer("renderer", [VIDEO_SOURCE])
+    taken = fill(producer, source(bytes(20 * KB)))
+    (place,) = consumer.assignment()
+    consumer.commit({place: Committable(taken)})
+    assert consumer.lag() == {place: 0}
+    assert fill(producer, source(bytes(20 * KB))) == taken
+
+
 # --- waiting ----------------------------------------------------------------------------------------------------------
 
 
@@ -223,6 +241,8 @@ def test_wait_ends_after_its_timeout_and_at_once_when_nothing_was_refused() -> N
     producer = bus.producer()
     started = time.monotonic()
     producer.wait(10.0)
+    producer.publish(source(bytes(60 * KB)))
+    producer.wait(10.0)
     assert time.monotonic() - started < 5.0
     fill(producer, source(bytes(20 * KB)))
     started = time.monotonic()
@@ -236,9 +256,11 @@ def test_close_wakes_a_waiting_producer() -> None:
     fill(producer, source(bytes(20 * KB)))
     timer = threading.Timer(0.1, bus.close)
     timer.start()
+    started = time.monotonic()
     with pytest.raises(BusClosed):
         producer.wait(10.0)
     timer.join()
+    assert time.monotonic() - started < 5.0
 
 
 # --- groups -----------------------------------------------------------------------------------------------------------
@@ -273,6 +295,33 @@ def test_a_waiting_poll_gives_up_partitions_to_a_newcomer() -> None:
     second.poll(0.3)
     assert len(second.assignment()) == 1
     waiting.join()
+
+
+def test_a_waiting_newcomer_takes_a_partition_as_soon_as_it_is_free() -> None:
+    bus = MemoryBus(partitions=2)
+    first, second = bus.consumer("g", [VIDEO_SOURCE]), bus.consumer("g", [VIDEO_SOURCE])
+    for camera in range(10):
+        bus.producer().publish(source(b"", key=f"camera-{camera}"))
+    timer = threading.Timer(0.1, lambda: first.poll(0.0))
+    timer.start()
+    started = time.monotonic()
+    assert second.poll(10.0)
+    timer.join()
+    assert time.monotonic() - started < 5.0
+
+
+def test_a_partition_comes_back_unpaused() -> None:
+    bus = MemoryBus(partitions=2)
+    first = bus.consumer("g", [VIDEO_SOURCE])
+    first.pause(first.assignment())
+    second = bus.consumer("g", [VIDEO_SOURCE])
+    first.poll(0.0)
+    second.poll(0.0)
+    (moved,) = second.assignment()
+    second.close()
+    for camera in range(10):
+        bus.producer().publish(source(b"", key=f"camera-{camera}"))
+    assert {message.position.source for message in first.poll(0.0)} == {moved}
 
 
 def test_timestamps_come_from_the_clock() -> None:
