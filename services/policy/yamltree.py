@@ -1,6 +1,6 @@
 """Reads YAML strictly into plain data, and remembers on which line and column each key stands."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class Layer:
     @classmethod
     def of(cls, data: Mapping[str, Any], source: str) -> "Layer":
         """A layer that does not come from a file, such as the command line."""
-        return cls(data, {(): Place(source)})
+        return cls(data, dict.fromkeys(_paths(data, ()), Place(source)))
 
     def place(self, path: KeyPath) -> Place:
         """Where `path` stands, or the nearest thing around it."""
@@ -49,6 +49,14 @@ class Layer:
             if place_path[: len(path)] == path
         }
         return Layer(data, {(): self.place(path), **inner})
+
+
+def _paths(data: Any, path: KeyPath) -> Iterator[KeyPath]:
+    """Every key path in nested mappings, the empty one first."""
+    yield path
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            yield from _paths(value, (*path, key))
 
 
 def read_layer(path: Path, name: str | None = None) -> Layer:

@@ -31,7 +31,7 @@ def write_report(path: Path, summary: RunSummary, output: Path | None = None) ->
 
 def render(summary: RunSummary, pictures: list[Thumbnail]) -> str:
     """The page as text."""
-    kinds = sorted({*summary.masked, *summary.tracks}, key=wording.order)
+    kinds = sorted({*summary.masked, *summary.tracks, *summary.settings.get("kinds", ())}, key=wording.order)
     return _template().render(
         s=summary,
         kinds=kinds,

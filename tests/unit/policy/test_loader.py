@@ -203,3 +203,13 @@ def test_plain_words_say_what_is_masked_and_what_happens_otherwise() -> None:
     dropping = load_policy("hospital")
     assert dropping.on_incomplete is Incomplete.DROP
     assert "left out" in describe(dropping)
+
+
+def test_what_is_wrong_in_overrides_is_told_as_theirs() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_policy("bank", {"strength": 9, "tracking": {"hold_s": -1}, "kinds": ["fase"]})
+    assert [str(problem) for problem in caught.value.problems] == [
+        "overrides: kinds.fase: unknown key, did you mean 'face'?",
+        "overrides: strength: must be at most 4.0, is 9",
+        "overrides: tracking.hold_s: must be at least 0.0, is -1",
+    ]

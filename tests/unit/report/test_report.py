@@ -1,6 +1,7 @@
 """The report page: what it shows, what it never holds, and that it asks nothing of a network."""
 
 import base64
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -63,7 +64,7 @@ def _summary(tally: Tally, name: str = "masked.mp4") -> RunSummary:
         cpu_s=0.8,
         policy="public@0123456789ab",
         policy_words=("Faces and number plates are mosaicked.",),
-        settings={"mode": "mosaic", "kinds": {"face": {"threshold": 0.3, "mode": None}}, "badge": False},
+        settings={"mode": "mosaic", "kinds": {"face": {"threshold": 0.3, "mode": None}, "plate": {}}, "badge": False},
         models=(ModelFacts("face", "centerface", "1+5811f83ce3ed", "MIT"),),
         timeline=tally.timeline(),
         veil="0.1.0",
@@ -123,9 +124,11 @@ def test_a_run_without_closed_frames_or_anything_masked(tmp_path: Path) -> None:
     tally = Tally()
     tally.add(0.0, {})
     page = tmp_path / "report.html"
-    write_report(page, _summary(tally))
+    write_report(page, dataclasses.replace(_summary(tally), tracks={}))
     text = page.read_text(encoding="utf-8")
     assert "Every frame was checked" in text
+    assert "plate masks in 0 tracks" in text
+    assert "leaves visible: build, clothes and gait." in text
     assert "<img" not in text
 
 
