@@ -1,0 +1,56 @@
+"""The `veil` command: mask files, run a small site, look at policies and models."""
+
+import platform
+import signal
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from services import __version__
+from services.cli import models, policies, redact, sites
+from services.cli.console import EXIT_CODES, out
+
+app = typer.Typer(
+    name="veil",
+    help="Masks faces, number plates and people in camera pictures before anyone sees them.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("redact", epilog=redact.EPILOG)(redact.redact)
+app.command("run", epilog=sites.EPILOG)(sites.run)
+app.add_typer(policies.app, name="policy")
+app.add_typer(models.app, name="models")
+
+
+@app.command()
+def version() -> None:
+    """Says which version this is, and of what it is made."""
+    parts = ", ".join(f"{name} {metadata.version(name)}" for name in ("av", "onnxruntime", "opencv-python-headless"))
+    out.print(f"veil {__version__} (Python {platform.python_version()}, {parts})", highlight=False, soft_wrap=True)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    show: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version and end.")
+    ] = False,
+) -> None:
+    """Masks faces, number plates and people in camera pictures before anyone sees them."""
+
+
+def main() -> None:
+    """Runs the command line and ends the process with its exit code."""
+    # A polite kill ends a run as Ctrl-C does: stages stop, half-written files go.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    app()

