@@ -50,7 +50,7 @@ STANDARD: tuple[Recipe, ...] = (
     Recipe("blurred", backgrounds=("hall", "meadow"), faces=6, plates=4, speed=(10, 22), shutter=0.7),
     Recipe("dark", faces=4, plates=3, gain=0.28, noise=4, subject_gain=(0.7, 1.0)),
     Recipe("approach", faces=3, plates=3, face_height=(18, 40), plate_height=(10, 22), growth=(2, 4), speed=(2, 5)),
-    Recipe("traffic", size=(1280, 720), plates=7, plate_height=(14, 60), growth=(1, 2), speed=(6, 16), bob=(0, 0.03)),
+    Recipe("traffic", size=(1280, 720), plates=7, plate_height=(12, 40), growth=(1.5, 3), speed=(6, 16), bob=(0, 0.03)),
     Recipe("conveyor", size=(1280, 720), backgrounds=("conveyor", "meadow"), faces=4, plates=2, face_height=(28, 120)),
 )
 
@@ -59,10 +59,10 @@ MIXED = Recipe(
     faces=4,
     plates=3,
     face_height=(20, 80),
-    plate_height=(12, 44),
-    growth=(1, 2),
-    speed=(3, 10),
-    subject_gain=(0.6, 1.0),
+    plate_height=(12, 40),
+    growth=(1.2, 2.5),
+    speed=(3, 9),
+    subject_gain=(0.8, 1.0),
     bars=1,
     shake=2,
 )

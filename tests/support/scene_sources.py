@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
+_LEGIBLE = 20.0  # standard deviation of luma: under it nobody reads the plate, even in the full-size picture
+
 Picture = NDArray[np.uint8]
 """RGB, (height, width, 3)."""
 
@@ -141,9 +143,11 @@ def _face_cutout(
 def _plate_cutout(
     picture: Picture, box: tuple[float, float, float, float], others: Sequence[Sequence[float]] = ()
 ) -> Cutout | None:
-    """The plate and the part of the car around it."""
+    """The plate and the part of the car around it; None where it can't be read or the picture's edge is too near."""
     x1, y1, x2, y2 = box
     width, height = x2 - x1, y2 - y1
+    if cv2.cvtColor(picture[int(y1) : int(y2), int(x1) : int(x2)], cv2.COLOR_RGB2GRAY).std() < _LEGIBLE:
+        return None
     window = np.round([x1 - 0.9 * width, y1 - 1.6 * height, x2 + 0.9 * width, y2 + 1.2 * height]).astype(int)
     alpha = np.zeros((window[3] - window[1], window[2] - window[0]), np.float32)
     edge = int(0.35 * height)

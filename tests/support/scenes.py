@@ -148,11 +148,11 @@ def truth_path(video: Path) -> Path:
 class VideoWriter:
     """RGB pictures to H.264 in the container that the path's suffix names."""
 
-    def __init__(self, path: Path, width: int, height: int, fps: int, crf: int = 18, preset: str = "veryfast") -> None:
+    def __init__(self, path: Path, width: int, height: int, fps: Fraction | int, crf: int = 18) -> None:
         self._container = av.open(str(path), "w")
         self._stream = self._container.add_stream("libx264", rate=Fraction(fps))
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
-        self._stream.options = {"crf": str(crf), "preset": preset}
+        self._stream.options = {"crf": str(crf), "preset": "veryfast"}
         self._stream.thread_count = 2
 
     def write(self, picture: Picture) -> None:

@@ -1,0 +1,126 @@
+"""The programs that are compared, each as a function that masks one video into another."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import yaml
+
+from services.detect.interface import Detector, Image
+from services.inference.load import load_detectors
+from services.policy.model import Kind, Policy, Profile
+from tests.support.scene_sources import REPOSITORY
+from tests.support.scenes import VideoWriter
+
+_DEADLINE_S = 3600.0
+BENCH_VENV = REPOSITORY / ".cache" / "bench-venv"
+DEFACE_PACKAGES = ("deface==1.5.0", "onnx", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program under test.
+
+    Attributes:
+        mask: masks the first video into the second.
+        kinds: what it claims to mask.
+    """
+
+    name: str
+    mask: Callable[[Path, Path], None]
+    kinds: frozenset[str]
+
+
+def policy(profile: Profile, kinds: tuple[Kind, ...] = (Kind.FACE, Kind.PLATE)) -> Policy:
+    """The policy that all figures are taken with: the defaults, and nothing beside."""
+    rules = Policy(name="eval").kinds
+    return Policy(name="eval", profile=profile, kinds={kind: rules[kind] for kind in kinds})
+
+
+def veil(profile: Profile) -> Program:
+    """`veil redact` with the default policy of a profile."""
+
+    def mask(source: Path, output: Path) -> None:
+        run(veil_command(source, output, write_policy(output.with_suffix(".policy.yaml"), profile)))
+
+    return Program(f"veil {profile.value}", mask, frozenset({"face", "plate"}))
+
+
+def veil_command(source: Path, output: Path, policy_file: Path, *options: str) -> list[str]:
+    """The command line of `veil redact`."""
+    return [
+        str(Path(sys.executable).with_name("veil")),
+        *("redact", str(source), str(output), "--policy", str(policy_file), *options),
+    ]
+
+
+def write_policy(path: Path, profile: Profile) -> Path:
+    """A policy file with every key at its default but the profile."""
+    path.write_text(yaml.safe_dump({"name": "eval", "profile": profile.value, "kinds": ["face", "plate"]}))
+    return path
+
+
+def deface(threads: int = 1) -> Program:
+    """The deface package with its default settings; faces only."""
+    return Program("deface", lambda source, output: run(deface_command(source, output, threads)), frozenset({"face"}))
+
+
+def deface_command(source: Path, output: Path, threads: int = 1) -> list[str]:
+    """The command line of deface 1.5.0 in an environment of its own, which is made if it is absent."""
+    python = BENCH_VENV / "bin" / "python"
+    if not python.is_file():
+        run([sys.executable, "-m", "venv", str(BENCH_VENV)])
+    if not (BENCH_VENV / "bin" / "deface").is_file():
+        run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *DEFACE_PACKAGES])
+    launcher = REPOSITORY / "tests" / "bench" / "run_deface.py"
+    return [str(python), str(launcher), str(threads), str(source), "--output", str(output)]
+
+
+def run(command: list[str]) -> None:
+    """Runs one program to its end. Raises RuntimeError with its last words if it fails."""
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_DEADLINE_S, env=environment, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{Path(command[0]).name} ended with {done.returncode}: {done.stderr[-800:]}")
+
+
+def per_frame(rules: Policy) -> Program:
+    """Detection alone: the same detectors, size, threshold and padding on every frame, and black boxes."""
+    detectors = load_detectors(rules.detectors)
+
+    def mask(source: Path, output: Path) -> None:
+        with av.open(str(source)) as reader:
+            video = reader.streams.video[0]
+            rate = Fraction(video.average_rate or 25)
+            with VideoWriter(output, video.width, video.height, rate, crf=23) as writer:
+                for frame in reader.decode(video):
+                    picture = frame.to_ndarray(format="rgb24")
+                    for x1, y1, x2, y2 in detected(picture, detectors, rules):
+                        picture[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)] = 0
+                    writer.write(picture)
+
+    return Program("per-frame detection", mask, frozenset(rules.detectors))
+
+
+def detected(picture: Image, detectors: dict[str, Detector], rules: Policy) -> list[tuple[int, int, int, int]]:
+    """Padded boxes of what reaches the policy's threshold in one picture, in its own pixels."""
+    height, width, _ = picture.shape
+    scale = min(1.0, rules.detection.long_side / max(width, height))
+    size = (round(width * scale), round(height * scale))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+    regions = []
+    for kind in rules.kinds:
+        rule = rules.rule(kind)
+        found = detectors[kind.value].detect([small], timeout_s=30.0)[0]
+        boxes = found.xyxy[found.score >= rule.threshold] / scale
+        margin = (boxes[:, 2:] - boxes[:, :2]) * rule.padding
+        padded = np.hstack([np.floor(boxes[:, :2] - margin), np.ceil(boxes[:, 2:] + margin)]).astype(int)
+        regions += [tuple(box) for box in padded.tolist()]
+    return regions

