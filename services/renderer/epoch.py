@@ -289,4 +289,7 @@ class Epoch:
     def _shared_picture(self, record: Record) -> Picture | None:
         if record.attachment is None:
             return None
-        return Picture(record.attachment, self._stream.full_range)
+        try:
+            return Picture(record.attachment, self._stream.full_range)
+        except ValueError:
+            return None

@@ -1,0 +1,128 @@
+"""What a frame that may leave shows."""
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from services.media.picture import Picture
+from services.renderer import RendererSettings
+from services.schema import pb
+from tests.unit.renderer.harness import HEIGHT, WIDTH, Box, Harness, make_policy, noise, segment
+
+
+def visible_share(pixels: NDArray[np.uint8] | None, source: NDArray[np.uint8], box: Box) -> float:
+    """Share of a box's samples, over the three planes, that still hold the source's value."""
+    assert pixels is not None
+    shares = []
+    out, own = Picture(pixels), Picture(source)
+    for scale, after, before in ((1, out.y, own.y), (2, out.u, own.u), (2, out.v, own.v)):
+        x1, y1, x2, y2 = (int(value) // scale for value in box)
+        shares.append(float((after[y1:y2, x1:x2] == before[y1:y2, x1:x2]).mean()))
+    return max(shares)
+
+
+def test_a_box_moves_in_a_straight_line_between_both_ends_of_its_span() -> None:
+    harness = Harness()
+    harness.frames(range(11))
+    harness.span(0, 10, segment((0, 20, 20, 40), (100, 40, 120, 60)))
+    harness.run()
+    for seq, out in enumerate(harness.out):
+        x, y = 10 * seq, 20 + 2 * seq
+        assert visible_share(out.pixels, noise(seq), (x, y, x + 20, y + 20)) < 0.1
+        assert not out.message.closed
+        far = (x + 60) % 120
+        if abs(far - x) > 30:
+            assert visible_share(out.pixels, noise(seq), (far, 70, far + 8, 80)) == 1
+
+
+def test_padding_is_the_kinds_own() -> None:
+    harness = Harness(policy=make_policy(kinds={"face": {"padding": 0.5}, "plate": {"padding": 0}}))
+    harness.frame(0)
+    harness.span(0, 0, segment((20, 20, 40, 40), track=1), segment((80, 20, 100, 40), track=2, kind=pb.KIND_PLATE))
+    out = harness.run().only()
+    assert visible_share(out.pixels, noise(0), (10, 10, 50, 50)) < 0.1
+    assert visible_share(out.pixels, noise(0), (80, 20, 100, 40)) < 0.1
+    assert visible_share(out.pixels, noise(0), (104, 20, 112, 40)) == 1
+
+
+def test_kinds_that_the_policy_does_not_name_stay_visible() -> None:
+    harness = Harness()
+    harness.frame(0)
+    harness.span(0, 0, segment((20, 20, 40, 40), kind=pb.KIND_VEHICLE), segment((80, 20, 100, 40), track=2))
+    out = harness.run().only()
+    assert visible_share(out.pixels, noise(0), (20, 20, 40, 40)) == 1
+    assert [(count.kind, count.count) for count in out.message.masks] == [(pb.KIND_FACE, 1)]
+
+
+@pytest.mark.parametrize("mode", ["solid", "mosaic", "blur"])
+@pytest.mark.parametrize(
+    "box", [(-30, -30, 10, 10), (110, 80, 400, 400), (-500, -500, 900, 900), (1e30, 0, 2e30, 5), (50, 50, 50, 50)]
+)
+def test_boxes_that_reach_beyond_the_picture(box: Box, mode: str) -> None:
+    harness = Harness(policy=make_policy(mode=mode))
+    harness.frame(0)
+    harness.span(0, 0, segment(box))
+    out = harness.run().only()
+    assert not out.message.closed
+    x1, y1, x2, y2 = np.clip(box, 0, (WIDTH, HEIGHT, WIDTH, HEIGHT))
+    if x2 > x1 and y2 > y1:
+        assert visible_share(out.pixels, noise(0), (x1, y1, x2, y2)) < 0.1
+
+
+def test_a_picture_with_nothing_to_mask_is_passed_on_without_a_copy() -> None:
+    harness = Harness()
+    harness.frame(0)
+    harness.span(0, 0, segment(kind=pb.KIND_PERSON))
+    out = harness.run().only()
+    assert out.pixels is not None
+    assert not out.pixels.flags.writeable
+
+
+def test_the_shared_picture_is_never_written_to() -> None:
+    harness = Harness(policy=make_policy(badge=True, zones=[{"name": "a", "polygon": [[0, 0], [1, 0], [0, 1]], "use": "mask"}]))
+    harness.frames(range(2))
+    harness.span(0, 0, segment())
+    harness.span(1, 1, coverage=pb.INCOMPLETE)
+    assert len(harness.run().out) == 2, "a write into the read-only array would have raised"
+    assert not harness.out[0].message.closed
+
+
+def test_zones_are_masked_on_every_frame() -> None:
+    policy = make_policy(
+        zones=[
+            {"name": "window", "polygon": [[0.5, 0.5], [1, 0.5], [1, 1], [0.5, 1]], "use": "mask"},
+            {"name": "door", "polygon": [[0, 0], [0.2, 0], [0.2, 0.2]], "use": "count"},
+        ]
+    )
+    harness = Harness(policy=policy)
+    harness.frames(range(2))
+    harness.span(0, 1)
+    for seq, out in enumerate(harness.run().out):
+        assert visible_share(out.pixels, noise(seq), (WIDTH // 2, HEIGHT // 2, WIDTH, HEIGHT)) < 0.02
+        assert visible_share(out.pixels, noise(seq), (0, 0, 40, 40)) == 1
+
+
+def test_the_badge_marks_masked_and_closed_frames() -> None:
+    harness = Harness(policy=make_policy(badge=True))
+    harness.frames(range(2))
+    harness.span(0, 0)
+    harness.span(1, 1, coverage=pb.INCOMPLETE)
+    patches = [out.pixels[HEIGHT - 12 : HEIGHT, :30] for out in harness.run().out if out.pixels is not None]
+    assert np.array_equal(patches[0], patches[1])
+    assert patches[0].min() < 40
+    assert patches[0].max() > 120
+
+
+def test_encoded_frames_hold_the_planes_and_stay_masked() -> None:
+    harness = Harness(settings=RendererSettings(transport="encoded"))
+    smooth = np.tile(np.linspace(40, 200, WIDTH).astype(np.uint8), (HEIGHT * 3 // 2, 1))
+    harness.frame(0, picture=smooth)
+    harness.span(0, 0, segment((40, 30, 72, 70)))
+    out = harness.run().only()
+    assert out.pixels is None
+    (frame,) = av.CodecContext.create("mjpeg", "r").decode(av.Packet(out.message.jpeg))
+    assert frame.format.name == "yuvj420p"
+    planes = frame.to_ndarray()
+    assert np.abs(planes[:25].astype(int) - smooth[:25]).mean() < 3
+    assert len(np.unique(planes[36:64, 44:68] // 8)) < 16, "tiles, not the ramp"
