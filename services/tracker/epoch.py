@@ -22,10 +22,10 @@ from services.tracker.statistics import Statistics
 _ONCE_S = 0.5
 """Most time around its only sight that a track is masked: it may be a false alarm."""
 
-_SETTLE_S = 0.5
+_SETTLE_S = 1.0
 """Time in which an unseen track comes to rest."""
 
-_DRIFT = 0.3
+_DRIFT = 0.2
 """Widening of an unseen track, share of the way it is moved."""
 
 _REPLAY_MARGIN = 1.25

@@ -3,8 +3,6 @@
 import secrets
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from services.tracker import metrics
 from services.tracker.association import gate, match
 from services.tracker.look import Candidates, Look
@@ -82,12 +80,12 @@ class Follower:
         found = look.found.get(rules.kind)
         if found is None:
             return []
-        strong = found[found[:, 4] >= rules.threshold]
-        weak = found[(found[:, 4] < rules.threshold) & (found[:, 4] >= rules.keep)]
+        strong = [row for row in found if row[4] >= rules.threshold]
+        weak = [row for row in found if rules.keep <= row[4] < rules.threshold]
         seen, tracks_left, strong_left = _continue(tracks, strong, look.seq, rate)
         again, _, weak_left = _continue(tracks_left, weak, look.seq, rate)
         seen += again
-        for x, y, w, h, score in strong_left.tolist():
+        for x, y, w, h, score in strong_left:
             if len(self) >= self._tracks_max:
                 look.overflow = f"More than {self._tracks_max} tracks at frame {look.seq}."
                 break
@@ -95,7 +93,7 @@ class Follower:
             metrics.TRACKS.labels(rules.detector).inc()
             tracks.append(track)
             seen.append(track)
-        if len(weak_left):
+        if weak_left:
             look.spare[rules.kind] = weak_left
         for track in seen:
             if track.sights <= _YOUNG:
@@ -107,24 +105,21 @@ def _continue(
     tracks: Sequence[Track], found: Candidates, seq: int, rate: float
 ) -> tuple[list[Track], Sequence[Track], Candidates]:
     """Adds sights to tracks: those seen, those not, and the candidates that none of them took."""
-    if not tracks or not len(found):
+    if not tracks or not found:
         return [], tracks, found
     predicted = [track.predict(seq) for track in tracks]
     gates = [gate(track.sights, (seq - track.last_seq) / rate) for track in tracks]
-    pairs = match(predicted, gates, found)
-    if not pairs:
-        return [], tracks, found
-    taken = dict(pairs)
-    rows = found.tolist()
+    taken = dict(match(predicted, gates, found))
     seen, left = [], []
     for index, track in enumerate(tracks):
         if index in taken:
-            x, y, w, h, score = rows[taken[index]]
+            x, y, w, h, score = found[taken[index]]
             track.see(seq, Box(x, y, w, h), score)
             seen.append(track)
         else:
             left.append(track)
-    return seen, left, np.delete(found, list(taken.values()), axis=0)
+    used = set(taken.values())
+    return seen, left, [row for index, row in enumerate(found) if index not in used]
 
 
 def _find_past(track: Track, before: Sequence[Look], rate: float) -> None:
@@ -136,11 +131,10 @@ def _find_past(track: Track, before: Sequence[Look], rate: float) -> None:
         if seconds > _PAST_MAX_S:
             break
         spare = look.spare.get(track.kind)
-        if spare is None:
+        if not spare:
             continue
         pairs = match([track.predict(look.seq)], [gate(track.sights, seconds)], spare)
         if pairs:
             ((_, index),) = pairs
-            x, y, w, h, _ = spare[index].tolist()
+            x, y, w, h, _ = spare.pop(index)
             track.see_before(look.seq, Box(x, y, w, h))
-            look.spare[track.kind] = np.delete(spare, index, axis=0)

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 from services.schema import pb
 from services.tracker.rules import Rules
 
-Candidates = NDArray[np.float64]
-"""(n, 5): centre x, y, width, height, score."""
+Candidates = list[list[float]]
+"""Rows of centre x, y, width, height, score; lists, since most looks find a handful."""
+
+_SMALLEST = 0.5
+"""Pixels; clipping at the picture's edge can leave boxes without area."""
 
 _STATUS = {
     pb.DetectorResult.FAILED: "failed",
@@ -56,7 +59,7 @@ def read_look(message: pb.Detections, seconds: float, rules: Rules | None, broke
     """A look from its message. A result that can't be true counts as failed, and none of its boxes is used."""
     ran: set[str] = set()
     faults: dict[str, str] = {}
-    parts: dict[int, list[Candidates]] = {}
+    found: dict[int, Candidates] = {}
     for result in message.results:
         name = result.detector
         if result.status != pb.DetectorResult.RAN:
@@ -70,13 +73,11 @@ def read_look(message: pb.Detections, seconds: float, rules: Rules | None, broke
             faults[name] = fault
             continue
         ran.add(name)
-        if len(score):
-            boxes = _centred(xyxy.reshape(-1, 4), score)
-            for value in np.unique(kind).tolist():
-                parts.setdefault(value, []).append(boxes[kind == value])
+        for value, row in zip(kind.tolist(), _centred(xyxy.reshape(-1, 4), score), strict=True):
+            if min(row[2], row[3]) >= _SMALLEST:
+                found.setdefault(value, []).append(row)
     # A detector that gave two results is trusted only if both ran.
     ran -= faults.keys()
-    found = {kind: _solid(np.concatenate(arrays)) for kind, arrays in parts.items()}
     return Look(message.seq, seconds, rules, frozenset(ran), faults, found, broken)
 
 
@@ -110,13 +111,8 @@ def _check(
 
 
 def _centred(xyxy: NDArray[np.float64], score: NDArray[np.float64]) -> Candidates:
-    boxes = np.empty((len(score), 5))
-    boxes[:, :2] = (xyxy[:, :2] + xyxy[:, 2:]) / 2
-    boxes[:, 2:4] = xyxy[:, 2:] - xyxy[:, :2]
-    boxes[:, 4] = score
-    return boxes
-
-
-def _solid(boxes: Candidates) -> Candidates:
-    """Without boxes that clipping at the picture's edge has left without area."""
-    return boxes[(boxes[:, 2] > 0) & (boxes[:, 3] > 0)]
+    rows = np.empty((len(score), 5))
+    rows[:, :2] = (xyxy[:, :2] + xyxy[:, 2:]) / 2
+    rows[:, 2:4] = xyxy[:, 2:] - xyxy[:, :2]
+    rows[:, 4] = score
+    return rows.tolist()

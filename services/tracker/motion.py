@@ -21,12 +21,6 @@ class Box(NamedTuple):
     w: float
     h: float
 
-    @classmethod
-    def of(cls, xyxy: XYXY) -> "Box":
-        """The same box, from its corners."""
-        x1, y1, x2, y2 = xyxy
-        return cls((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
-
     def xyxy(self, grow_w: float = 0.0, grow_h: float = 0.0) -> XYXY:
         """Corners, after adding this many pixels to the width and the height."""
         half_w, half_h = (self.w + grow_w) / 2, (self.h + grow_h) / 2
@@ -198,11 +192,11 @@ def _unseen(box: Box, velocity: tuple[float, float], frames: int, reach: Reach) 
 
 def _slope(seqs: list[int], boxes: list[Box]) -> tuple[float, float]:
     """Least-squares velocity of the centres, pixels per frame."""
-    n = len(seqs)
-    mid = sum(seqs) / n
-    offsets = [seq - mid for seq in seqs]
-    spread = sum(offset * offset for offset in offsets)
-    return (
-        sum(offset * box.x for offset, box in zip(offsets, boxes, strict=True)) / spread,
-        sum(offset * box.y for offset, box in zip(offsets, boxes, strict=True)) / spread,
-    )
+    mid = sum(seqs) / len(seqs)
+    spread = x = y = 0.0
+    for seq, box in zip(seqs, boxes, strict=True):
+        offset = seq - mid
+        spread += offset * offset
+        x += offset * box[0]
+        y += offset * box[1]
+    return x / spread, y / spread

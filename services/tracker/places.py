@@ -21,6 +21,10 @@ class Places:
             for line in lines
         ]
 
+    def __bool__(self) -> bool:
+        """False if nothing is counted."""
+        return bool(self._zones or self._lines)
+
     def zones_at(self, point: XY) -> Iterator[str]:
         """Names of the zones that hold a point."""
         for name, polygon in self._zones:

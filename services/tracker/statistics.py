@@ -162,12 +162,17 @@ class Statistics:
             self._visit(journey, journey.at, journey.started)
         step = math.dist(journey.at, at)
         if step >= _STEP * math.sqrt(track.box.w * track.box.h):
-            for line, forward in self._places.crossed(journey.at, at):
-                self._interval.lines[line, track.kind][0 if forward else 1] += 1
-            self._visit(journey, at, look.seconds)
+            if self._places:
+                self._cross(journey, at)
+                self._visit(journey, at, look.seconds)
             journey.distance += step
             journey.at = at
         return journey
+
+    def _cross(self, journey: _Journey, at: XY) -> None:
+        """Notes which lines a step leads over."""
+        for line, forward in self._places.crossed(journey.at, at):
+            self._interval.lines[line, journey.track.kind][0 if forward else 1] += 1
 
     def _visit(self, journey: _Journey, at: XY, seconds: float) -> None:
         """Notes which zones a track came into and went out of."""
