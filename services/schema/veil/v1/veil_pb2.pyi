@@ -432,7 +432,7 @@ class RenderedMessage(_message.Message):
     def __init__(self, frame: _Optional[_Union[RenderedFrame, _Mapping]] = ..., audio: _Optional[_Union[AudioUnit, _Mapping]] = ..., end: _Optional[_Union[EndOfStream, _Mapping]] = ...) -> None: ...
 
 class RedactedUnit(_message.Message):
-    __slots__ = ("camera_id", "epoch", "seq", "keyframe", "pts", "dts", "duration", "time_base_num", "time_base_den", "width", "height", "closed", "captured_us", "payload")
+    __slots__ = ("camera_id", "epoch", "seq", "keyframe", "pts", "dts", "duration", "time_base_num", "time_base_den", "width", "height", "closed", "captured_us", "payload", "why", "masks")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -447,6 +447,8 @@ class RedactedUnit(_message.Message):
     CLOSED_FIELD_NUMBER: _ClassVar[int]
     CAPTURED_US_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    MASKS_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
     seq: int
@@ -461,7 +463,9 @@ class RedactedUnit(_message.Message):
     closed: bool
     captured_us: int
     payload: bytes
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., keyframe: _Optional[bool] = ..., pts: _Optional[int] = ..., dts: _Optional[int] = ..., duration: _Optional[int] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., closed: _Optional[bool] = ..., captured_us: _Optional[int] = ..., payload: _Optional[bytes] = ...) -> None: ...
+    why: str
+    masks: _containers.RepeatedCompositeFieldContainer[MaskCount]
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., keyframe: _Optional[bool] = ..., pts: _Optional[int] = ..., dts: _Optional[int] = ..., duration: _Optional[int] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., closed: _Optional[bool] = ..., captured_us: _Optional[int] = ..., payload: _Optional[bytes] = ..., why: _Optional[str] = ..., masks: _Optional[_Iterable[_Union[MaskCount, _Mapping]]] = ...) -> None: ...
 
 class RedactedMessage(_message.Message):
     __slots__ = ("unit", "audio", "end")
