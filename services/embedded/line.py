@@ -57,7 +57,7 @@ class Line:
     @property
     def ended(self) -> bool:
         """True when the last stage has ended or any stage has died."""
-        return not self._workers[-1].running or any(worker.error is not None for worker in self._workers)
+        return not self._workers[-1].running or self._error is not None
 
     def stop(self, timeout_s: float) -> None:
         """Ends the line within about `timeout_s`: the source first, so that what is under way still comes out.
@@ -68,20 +68,33 @@ class Line:
         self._workers[0].stop.set()
         while not self.ended and time.monotonic() < deadline:
             time.sleep(0.02)
+        error = self._error
+        if error is not None:
+            self._bus.close()
+        self._join(deadline)
+        self._bus.close()
+        error = error or self._error
+        if error is not None:
+            raise error
+
+    def abort(self, timeout_s: float) -> None:
+        """Ends the line at once: what is under way is given up, and no output counts as whole."""
+        self._bus.close()
+        self._join(time.monotonic() + timeout_s)
+
+    @property
+    def _error(self) -> BaseException | None:
+        return next((worker.error for worker in self._workers if worker.error is not None), None)
+
+    def _join(self, deadline: float) -> None:
         for worker in self._workers:
             worker.stop.set()
-        if any(worker.error is not None for worker in self._workers):
-            self._bus.close()
         for worker in self._workers:
             if worker.thread is not None:
                 worker.thread.join(max(1.0, deadline - time.monotonic()))
-        self._bus.close()
         stuck = [worker.stage.name for worker in self._workers if worker.running]
         if stuck:
             _log.error("did not stop in time: %s", ", ".join(stuck))
-        for worker in self._workers:
-            if worker.error is not None:
-                raise worker.error
 
     def _run(self, worker: _Worker) -> None:
         try:

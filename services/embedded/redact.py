@@ -16,6 +16,7 @@ from services.embedded.errors import ExitCode, RunError
 from services.embedded.record import Outcome, Recorder
 from services.embedded.wiring import EmbeddedLine, embedded_line
 from services.inference.load import load_detectors
+from services.media.file_sink import part_of
 from services.media.sink import Target
 from services.media.sources import Camera, SourceError, SourceInfo, probe
 from services.policy.book import StaticPolicyBook
@@ -92,8 +93,12 @@ def redact_file(job: RedactJob, on_progress: Callable[[Progress], None] = lambda
     def report(outcome: Outcome) -> None:
         on_progress(_progress(outcome, info, time.monotonic() - began))
 
-    outcome = _run(parts, job.metadata, report)
-    _raise_failures(parts)
+    try:
+        outcome = _run(parts, job.metadata, report)
+        _raise_failures(parts)
+    except BaseException:
+        part_of(job.output).unlink(missing_ok=True)
+        raise
     summary = _summary(job, info, outcome, started, time.monotonic() - began, time.process_time() - cpu_began)
     _write_extras(job, summary)
     return summary
@@ -115,11 +120,13 @@ def _run(parts: EmbeddedLine, metadata: Path | None, report: Callable[[Outcome],
             while recorder.poll(0):
                 pass
             report(outcome)
-            return outcome
-    except OSError as error:
-        raise RunError(f"{metadata}: can't be written: {_reason(error)}", ExitCode.OUTPUT) from error
-    finally:
-        parts.line.stop(_STOP_S)
+    except BaseException as error:
+        parts.line.abort(_STOP_S)
+        if isinstance(error, OSError):
+            raise RunError(f"{metadata}: can't be written: {_reason(error)}", ExitCode.OUTPUT) from error
+        raise
+    parts.line.stop(_STOP_S)
+    return outcome
 
 
 def _probe(path: Path) -> SourceInfo:

@@ -11,6 +11,7 @@ from services.embedded.errors import ExitCode, RunError
 from services.embedded.redact import Progress, RedactJob, redact_file
 from services.policy.model import Policy
 from tests.support.frames import times
+from tests.support.videos import make_video
 
 pytestmark = pytest.mark.models
 
@@ -68,16 +69,19 @@ def test_an_input_that_breaks_off_leaves_no_output(
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_an_interrupt_leaves_no_final_name(
-    carphone: Path, policy: Policy, detectors: Mapping[str, Detector], tmp_path: Path
+def test_an_interrupt_leaves_no_output(
+    policy: Policy, detectors: Mapping[str, Detector], tmp_path: Path
 ) -> None:
+    long = tmp_path / "long.mp4"
+    make_video(long, frames=2000, size=(320, 240))
+
     def interrupt(progress: Progress) -> None:
         if progress.frames > 10:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        redact_file(RedactJob(carphone, tmp_path / "out.mp4", policy, detectors=detectors), interrupt)
-    assert not (tmp_path / "out.mp4").exists()
+        redact_file(RedactJob(long, tmp_path / "out.mp4", policy, detectors=detectors), interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
 
 
 def test_the_same_file_is_refused(carphone: Path, policy: Policy, detectors: Mapping[str, Detector]) -> None:

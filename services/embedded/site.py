@@ -1,0 +1,88 @@
+"""Runs a small site: many cameras in one process, live, until it is told to stop."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing, nullcontext
+from pathlib import Path
+
+from services.detect.catalogue import ModelMissing
+from services.detect.interface import Detector, DetectorError
+from services.embedded.errors import ExitCode, RunError
+from services.embedded.record import Outcome, Recorder
+from services.embedded.wiring import embedded_line
+from services.inference.load import load_detectors
+from services.media.sink import Target
+from services.media.sources import Camera
+from services.policy.site import Outputs, Site
+from services.runtime.health import HealthServer
+
+_TURN_S = 0.2
+_STOP_S = 20.0
+# A live picture that waited longer than this for a detector is of no use to anybody.
+_DETECTOR_TIMEOUT_S = 2.0
+
+
+def run_site(
+    site: Site,
+    stop: threading.Event,
+    on_status: Callable[[Mapping[str, Outcome]], None] = lambda _: None,
+    health_port: int | None = None,
+    models_dir: Path | None = None,
+    detectors: Mapping[str, Detector] | None = None,
+) -> None:
+    """Runs every camera of the site until `stop` is set, or until all have ended where all are files.
+
+    Args:
+        site: a checked site file.
+        stop: set it to end; what is under way still comes out, and recordings are finished.
+        on_status: called about five times a second with what became of each camera's frames so far.
+        health_port: serves /live, /ready and /metrics there on loopback; None for no server.
+        models_dir: where the models are, None for the usual place.
+        detectors: used instead of the installed ones.
+
+    Raises RunError with one sentence and an exit code. A broken output or camera doesn't end the others: it is logged,
+    and told at the end.
+    """
+    cameras = [
+        Camera(camera.id, camera.source.get_secret_value(), live=True if camera.loop else None, loop=camera.loop)
+        for camera in site.config.cameras
+    ]
+    targets = {camera.id: _targets(camera.outputs) for camera in site.config.cameras}
+    found = detectors if detectors is not None else _detectors(site, models_dir)
+    parts = embedded_line(cameras, site.book, targets, found, _DETECTOR_TIMEOUT_S)
+    try:
+        health = nullcontext() if health_port is None else closing(HealthServer(parts.line.heartbeats, health_port))
+        with health:
+            recorder = Recorder(parts.bus)
+            parts.line.start()
+            reported = time.monotonic()
+            while not (stop.is_set() or parts.line.ended):
+                recorder.poll(_TURN_S)
+                if time.monotonic() - reported >= _TURN_S:
+                    on_status(recorder.outcomes)
+                    reported = time.monotonic()
+    finally:
+        parts.line.stop(_STOP_S)
+    for failures, code in ((parts.decoder.failures, ExitCode.INPUT), (parts.encoder.failures, ExitCode.OUTPUT)):
+        if failures:
+            raise RunError("; ".join(f"camera {camera}: {why}" for camera, why in sorted(failures.items())), code)
+
+
+def _targets(outputs: Outputs) -> tuple[Target, ...]:
+    targets = []
+    if outputs.mp4 is not None:
+        targets.append(Target("mp4", str(outputs.mp4)))
+    if outputs.hls is not None:
+        targets.append(Target("hls", str(outputs.hls)))
+    if outputs.rtsp is not None:
+        targets.append(Target("rtsp", outputs.rtsp.get_secret_value()))
+    return tuple(targets)
+
+
+def _detectors(site: Site, models_dir: Path | None) -> Mapping[str, Detector]:
+    names = sorted({name for policy in site.policies.values() for name in policy.detectors})
+    try:
+        return load_detectors(names, models_dir=models_dir)
+    except (ModelMissing, DetectorError) as error:
+        raise RunError(str(error), ExitCode.MODEL) from error
