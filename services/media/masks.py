@@ -3,9 +3,10 @@
 Why so little. A mask of picture-dependent tiles still tells people apart, even when it is coarse: on the AT&T faces
 (40 people, chance .025) an attacker who compares nothing but the tiles with a gallery masked the same way names .86 of
 them at 4 cells across, .64 where the tiles are quantised to 8 levels as well, .20 at 2 cells. With one colour for the
-whole box in steps of 64 (luma) and 24 (chroma) he names .04, on LFW (80 people, chance .013) .01–.02: at most twice
-chance. So a mosaic here is that one colour, broken into tiles by a pattern that has nothing to do with the picture, and
-a blur is the same tiles, drawn smoothly. A track keeps its colour and its pattern for life: motion adds nothing.
+whole box, rounded to steps of 64 (luma) and 24 (chroma) up or down by chance, he names .03, and .05 where he has eight
+tracks of everybody; on LFW (80 people, chance .013) .015 and .015: at most about twice chance. So a mosaic here is that
+one colour, broken into tiles by a pattern that has nothing to do with the picture, and a blur is the same tiles, drawn
+smoothly. A track keeps its colour and its pattern for life: motion adds nothing.
 """
 
 from collections import OrderedDict
@@ -36,23 +37,28 @@ _NEUTRAL = 128
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """A coarse colour: one of 4 levels of luma and 11 of each chroma."""
+    """A coarse colour: one of 6 levels of luma and 11 of each chroma."""
 
     y: int
     u: int
     v: int
 
     @classmethod
-    def of(cls, picture: Picture, x1: int, y1: int, x2: int, y2: int) -> "Colour":
-        """The mean of an area of even corners, quantised until it tells nobody apart."""
+    def of(cls, picture: Picture, x1: int, y1: int, x2: int, y2: int, random: np.random.Generator) -> "Colour":
+        """The mean of an area of even corners, rounded up or down by chance until it tells nobody apart."""
         half = slice(y1 // 2, y2 // 2), slice(x1 // 2, x2 // 2)
         luma = cv2.mean(picture.y[y1:y2, x1:x2])[0]
         u, v = cv2.mean(picture.u[half])[0], cv2.mean(picture.v[half])[0]
-        return cls(int(luma // _LUMA_STEP) * _LUMA_STEP + _LUMA_STEP // 2, _coarse_chroma(u), _coarse_chroma(v))
+        up_y, up_u, up_v = random.uniform(-0.5, 0.5, 3).tolist()
+        return cls(
+            _coarse(luma, _LUMA_STEP // 2, _LUMA_STEP, up_y),
+            _coarse(u, _NEUTRAL, _CHROMA_STEP, up_u),
+            _coarse(v, _NEUTRAL, _CHROMA_STEP, up_v),
+        )
 
 
-def _coarse_chroma(level: float) -> int:
-    return _NEUTRAL + round((level - _NEUTRAL) / _CHROMA_STEP) * _CHROMA_STEP
+def _coarse(level: float, origin: int, step: int, up: float) -> int:
+    return min(max(origin + round((level - origin) / step + up) * step, _DARK), _BRIGHT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ class Shades:
     def __init__(self, capacity: int = 1024) -> None:
         self._capacity = capacity
         self._shades: OrderedDict[Hashable, Shade] = OrderedDict()
-        self._pattern = np.random.default_rng(0)  # not a secret: it is independent of the picture
+        self._random = np.random.default_rng(0)  # not a secret: it is independent of the picture
 
     def of(self, track: Hashable, picture: Picture, box: tuple[int, int, int, int], strength: float) -> Shade:
         """The shade of a track whose box, within the picture, has even corners x1, y1, x2, y2."""
@@ -90,7 +96,7 @@ class Shades:
         if held is not None and side < held.side * 2 and side * 2 > held.side:
             self._shades.move_to_end(track)
             return held
-        colour = held.colour if held is not None else Colour.of(picture, *box)
+        colour = held.colour if held is not None else Colour.of(picture, *box, self._random)
         shade = Shade(colour, self._tiles(colour, width, height, CELLS / max(1.0, strength)), side)
         self._shades[track] = shade
         if len(self._shades) > self._capacity:
@@ -100,11 +106,11 @@ class Shades:
     def _tiles(self, colour: Colour, width: int, height: int, cells: float) -> Plane:
         cell = max(CELL_MIN_PX, max(width, height) / cells)
         shape = max(1, round(height / cell)), max(1, round(width / cell))
-        return _tiles(self._pattern, colour, shape)
+        return _tiles(self._random, colour, shape)
 
 
-def _tiles(pattern: np.random.Generator, colour: Colour, shape: tuple[int, int]) -> Plane:
-    return np.clip(colour.y + pattern.integers(-_PATTERN, _PATTERN + 1, shape), _DARK, _BRIGHT).astype(np.uint8)
+def _tiles(random: np.random.Generator, colour: Colour, shape: tuple[int, int]) -> Plane:
+    return np.clip(colour.y + random.integers(-_PATTERN, _PATTERN + 1, shape), _DARK, _BRIGHT).astype(np.uint8)
 
 
 def outer_bounds(
@@ -189,11 +195,12 @@ def close_picture(picture: Picture) -> None:
     Callers hold the result for as long as a run of closed pictures lasts.
     """
     width, height = picture.width, picture.height
-    colour = Colour.of(picture, 0, 0, width, height)
+    random = np.random.default_rng(0)
+    colour = Colour.of(picture, 0, 0, width, height, random)
     cell = max(width, height) / CLOSED_CELLS
     shape = max(1, round(height / cell)), max(1, round(width / cell))
     cv2.resize(
-        _tiles(np.random.default_rng(0), colour, shape),
+        _tiles(random, colour, shape),
         (width, height),
         dst=picture.y,
         interpolation=cv2.INTER_NEAREST,

@@ -88,9 +88,7 @@ def test_the_end_follows_the_last_frame() -> None:
     assert harness.run().bodies == []
     harness.span(0, 2)
     assert harness.run().bodies == ["frame", "frame", "frame", "end"]
-    assert harness.ends[0] == pb.EndOfStream(
-        camera_id=CAMERA, epoch=EPOCH, frames=3, reason=pb.EndOfStream.FINISHED
-    )
+    assert harness.ends[0] == pb.EndOfStream(camera_id=CAMERA, epoch=EPOCH, frames=3, reason=pb.EndOfStream.FINISHED)
 
 
 def test_a_new_epoch_ends_one_that_broke_off_and_waits_for_it() -> None:

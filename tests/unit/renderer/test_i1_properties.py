@@ -53,9 +53,7 @@ def test_i1_every_frame_that_shows_its_pixels_has_a_complete_span(
     assert harness.bodies[-1] == "end"
     for out in harness.out:
         seq = out.message.seq
-        holding = [
-            span for span in sent if span[0] <= seq <= span[1] and span[3] == 0 and span[2] == pb.COMPLETE
-        ]
+        holding = [span for span in sent if span[0] <= seq <= span[1] and span[3] == 0 and span[2] == pb.COMPLETE]
         valid = [span for span in holding if span[4] is None or span[4][0] == span[4][0]]
         assert out.message.closed == (not out.leaks(noise(seq)))
         if out.leaks(noise(seq)):

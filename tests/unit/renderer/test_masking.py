@@ -80,7 +80,9 @@ def test_a_picture_with_nothing_to_mask_is_passed_on_without_a_copy() -> None:
 
 
 def test_the_shared_picture_is_never_written_to() -> None:
-    harness = Harness(policy=make_policy(badge=True, zones=[{"name": "a", "polygon": [[0, 0], [1, 0], [0, 1]], "use": "mask"}]))
+    harness = Harness(
+        policy=make_policy(badge=True, zones=[{"name": "a", "polygon": [[0, 0], [1, 0], [0, 1]], "use": "mask"}])
+    )
     harness.frames(range(2))
     harness.span(0, 0, segment())
     harness.span(1, 1, coverage=pb.INCOMPLETE)
