@@ -1,7 +1,10 @@
 """The `veil` command: mask files, run a small site, look at policies and models."""
 
+import os
 import platform
 import signal
+import sys
+import threading
 from importlib import metadata
 from typing import Annotated
 
@@ -43,7 +46,8 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     show: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version and end.")
+        bool,
+        typer.Option("--version", metavar="", callback=_print_version, is_eager=True, help="Say the version and end."),
     ] = False,
 ) -> None:
     """Masks faces, number plates and people in camera pictures before anyone sees them."""
@@ -53,4 +57,12 @@ def main() -> None:
     """Runs the command line and ends the process with its exit code."""
     # A polite kill ends a run as Ctrl-C does: stages stop, half-written files go.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        if threading.active_count() == 1:
+            raise
+        # A thread still inside native code, such as an interrupted detector, would abort Python's own way out.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 0 if end.code is None else 1)

@@ -1,5 +1,6 @@
 """How the command speaks: results on standard output, one clear sentence for each error on standard error."""
 
+import errno
 import functools
 import os
 from collections.abc import Callable
@@ -15,6 +16,8 @@ EXIT_CODES = (
     "[bold]Exit codes[/]: 0 done · 1 unexpected error · 2 wrong usage or policy · 3 input unreadable · "
     "4 model missing · 5 output not writable or disk full · 6 done, but frames were closed (--strict) · 130 interrupted"
 )
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 out = Console()
 err = Console(stderr=True)
@@ -61,6 +64,12 @@ def tells_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
             fail("interrupted; nothing half-written was left", ExitCode.INTERRUPTED)
         except (typer.Exit, BrokenPipeError):
             raise
+        except OSError as error:
+            if debugging():
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            code = ExitCode.OUTPUT if error.errno in _DISK_FULL else ExitCode.INTERNAL
+            fail(f"{where}{(error.strerror or 'failed').lower()}", code)
         except Exception as error:  # the last stop before the person at the keyboard: no traceback unless asked for
             if debugging():
                 raise

@@ -1,5 +1,6 @@
 """`veil models`: which detection models there are, and whether they are installed as they should be."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,7 @@ def list_models(folder: _Folder = None) -> None:
 def install(names: _Names = None, folder: _Folder = None) -> None:
     """Installs models; faces and plates if none is named. What is there already is only checked."""
     try:
-        install_models(names or DEFAULT_NAMES, folder, say)
+        install_models(_known(names), folder, say)
     except InstallError as error:
         fail(str(error), ExitCode.MODEL)
 
@@ -52,7 +53,7 @@ def verify(names: _Names = None, folder: _Folder = None) -> None:
     """Checks the hash of installed models; faces and plates if none is named. Ends with 4 if one is not right."""
     where = folder or default_models_dir()
     missing = False
-    for name in names or DEFAULT_NAMES:
+    for name in _known(names):
         try:
             read_model(name, where)
         except ModelMissing as error:
@@ -62,6 +63,13 @@ def verify(names: _Names = None, folder: _Folder = None) -> None:
             say(f"{name}: as it should be")
     if missing:
         raise typer.Exit(ExitCode.MODEL)
+
+
+def _known(names: Sequence[str] | None) -> Sequence[str]:
+    for name in names or ():
+        if name not in catalogue():
+            fail(f"there is no {name} model; known are {', '.join(sorted(catalogue()))}", ExitCode.USAGE)
+    return names or DEFAULT_NAMES
 
 
 def _state(name: str, where: Path) -> str:

@@ -38,7 +38,7 @@ def list_presets() -> None:
 @tells_errors
 def show(
     policy: _Name,
-    as_yaml: Annotated[bool, typer.Option("--yaml", help="Show the keys instead of words.")] = False,
+    as_yaml: Annotated[bool, typer.Option("--yaml", metavar="", help="Show the keys instead of words.")] = False,
 ) -> None:
     """Says in plain words what a policy does."""
     chosen = load_policy(policy)

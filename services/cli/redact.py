@@ -46,17 +46,27 @@ def redact(
             metavar="live|evidence", help="How far to look ahead; evidence for presets unless said otherwise."
         ),
     ] = None,
-    strength: Annotated[float | None, typer.Option(help="0.5 to 4; above 1 masks more coarsely.")] = None,
+    strength: Annotated[float | None, typer.Option(metavar="N", help="0.5 to 4; above 1 masks more coarsely.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="PATH", help="Write a page to look at (HTML).")] = None,
     summary: Annotated[Path | None, typer.Option(metavar="PATH", help="Write the figures (JSON).")] = None,
     metadata: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Write anonymous tracks and statistics (JSON lines).")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")] = False,
-    keep_sound: Annotated[bool, typer.Option("--keep-sound", help="Keep the sound; voices identify people.")] = False,
-    badge: Annotated[bool, typer.Option("--badge", help="Mark the picture as redacted in a corner.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="End with code 6 if any frame had to be closed.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless something is wrong.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", metavar="", help="Replace files that are there already.")
+    ] = False,
+    keep_sound: Annotated[
+        bool, typer.Option("--keep-sound", metavar="", help="Keep the sound; voices identify people.")
+    ] = False,
+    badge: Annotated[
+        bool, typer.Option("--badge", metavar="", help="Mark the picture as redacted in a corner.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", metavar="", help="End with code 6 if any frame had to be closed.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", metavar="", help="Say nothing unless something is wrong.")
+    ] = False,
     models: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the models are; VEIL_MODELS or the usual place.")
     ] = None,

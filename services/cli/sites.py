@@ -1,12 +1,17 @@
 """`veil run`: masks all cameras of a site file, live, in one process."""
 
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.console import EXIT_CODES, debugging, say, tells_errors
 from services.policy.site import load_site
+
+if TYPE_CHECKING:
+    from services.embedded.record import Outcome
 
 EPILOG = f"""[bold]Examples[/]
 
@@ -19,11 +24,26 @@ docs/policy.md shows a site file.
 {EXIT_CODES}"""
 
 
+_STATUS_EVERY_S = 10.0
+
+
 @tells_errors
 def run(
     site: Annotated[Path, typer.Argument(metavar="SITE.yaml", help="The site file.")],
-    check: Annotated[bool, typer.Option("--check", help="Only check the site file and its policies.")] = False,
-    json_logs: Annotated[bool, typer.Option("--json-logs", help="Log as JSON, one object a line.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", metavar="", help="Only check the site file and its policies.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", metavar="", help="No line of figures every ten seconds.")
+    ] = False,
+    health_port: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", min=1, max=65535, help="Serve /live, /ready and /metrics on this machine only."),
+    ] = None,
+    models: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the models are; VEIL_MODELS or the usual place.")
+    ] = None,
+    json_logs: Annotated[bool, typer.Option("--json-logs", metavar="", help="Log as JSON, one object a line.")] = False,
 ) -> None:
     """Masks the cameras of a site file, live, until it is stopped."""
     loaded = load_site(site)
@@ -38,5 +58,22 @@ def run(
     from services.runtime.logs import configure_logs
 
     configure_logs("DEBUG" if debugging() else "INFO", as_json=json_logs)
+    status = (lambda _: None) if quiet else _Status()
     with stop_on_signals() as stop:
-        run_site(loaded, stop)
+        run_site(loaded, stop, status, health_port, models)
+
+
+class _Status:
+    """One line of figures for each camera, now and then."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _STATUS_EVERY_S
+
+    def __call__(self, outcomes: Mapping[str, "Outcome"]) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _STATUS_EVERY_S
+        for camera_id, outcome in sorted(outcomes.items()):
+            tally = outcome.tally
+            masks = [f"{count} {kind} masks" for kind, count in sorted(tally.masked.items())]
+            say(f"{camera_id}: {', '.join((f'{tally.frames} frames', *masks, f'{tally.closed} closed'))}")
