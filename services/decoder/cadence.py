@@ -71,7 +71,7 @@ class Cadence:
             self.motion = 1.0
             return Why.FIRST
         self.motion = _share(grid, self._seen, _DIFFERENT)
-        if _share(grid, self._before, _CUT_DIFFERENT) > _CUT:
+        if self.motion > _CUT and _share(grid, self._before, _CUT_DIFFERENT) > _CUT:
             return Why.CUT
         detection = self.detection
         ease = 1 - min(1.0, self.motion / _BUSY)

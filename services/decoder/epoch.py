@@ -159,7 +159,7 @@ class EpochWriter:
         policy = self._policy()
         if policy is None or decoded.frame is None:
             return
-        if self._cadence is None or self._cadence.detection != policy.detection:
+        if self._cadence is None or self._cadence.detection is not policy.detection:
             self._cadence = Cadence(policy.detection)
         why = self._cadence.wants(self._maker.luma(decoded.frame), self._time(unit), next_s)
         if why is None and last:

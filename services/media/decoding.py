@@ -20,6 +20,10 @@ _MOST_DELAYED = 32
 # In these codecs a unit without a picture is legal («nothing changed»), so that what follows it is not broken.
 _MAY_SKIP = frozenset({"mpeg4", "msmpeg4", "vp8"})
 
+# Where the decoder by itself paints over damage without a word: stricter checks found most cut and overwritten units
+# and no sound one. The others flag damage already; MPEG-4 would refuse sound units too.
+_ERROR_CHECKS = {"mjpeg": "explode", "msmpeg4": "aggressive+explode", "msmpeg4v2": "aggressive+explode"}
+
 _PLANAR_8BIT = frozenset(
     {"gray", "nv12", "yuv420p", "yuv422p", "yuv440p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj440p", "yuvj444p"}
 )
@@ -77,14 +81,12 @@ class AccessUnitDecoder:
         """
         if keyframe and self._restart:
             yield from self.flush()
-        entry = _Pending(seq, keyframe, failed=damaged)
-        self._restart |= damaged
+        entry = _Pending(seq, keyframe, failed=damaged or not payload)
+        self._restart |= entry.failed
         self._pending.append(entry)
         self._by_seq[seq] = entry
-        packet: av.Packet[Any] = av.Packet(payload)
-        packet.opaque = seq
         try:
-            frames = self._context.decode(packet) if payload else []
+            frames = self._context.decode(packet_of(payload, seq)) if payload else []
         except av.error.FFmpegError:
             entry.out = entry.failed = self._restart = True
             frames = []
@@ -107,6 +109,8 @@ class AccessUnitDecoder:
     def _make_context(self, threads: int) -> av.VideoCodecContext:
         context = video_context(self._info.codec, self._info.extradata)
         context.width, context.height = self._info.coded_width, self._info.coded_height
+        if self._info.codec in _ERROR_CHECKS:
+            context.options = {"err_detect": _ERROR_CHECKS[self._info.codec]}
         context.thread_count = threads
         context.thread_type = ThreadType.FRAME if threads > 1 else ThreadType.NONE
         return context
@@ -146,7 +150,9 @@ class PictureMaker:
     def __init__(self, info: StreamInfo) -> None:
         self._info = info
         self._turns = info.rotation // 90
-        self._reformatter = VideoReformatter()
+        # Two, since each keeps the tables of its last conversion only.
+        self._to_rgb = VideoReformatter()
+        self._to_420 = VideoReformatter()
 
     def picture(self, frame: av.VideoFrame) -> Picture:
         """The frame as upright, even-sized 4:2:0, 8 bit. A copy of its own."""
@@ -175,7 +181,7 @@ class PictureMaker:
         """
         scale = min(1.0, long_side / max(frame.width, frame.height))
         width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
-        small = self._reformatter.reformat(frame, width, height, "rgb24", interpolation="AREA", threads=1)
+        small = self._to_rgb.reformat(frame, width, height, "rgb24", interpolation="AREA", threads=1)
         pixels = _rows(small.planes[0], 3 * width).reshape(height, width, 3)
         return np.ascontiguousarray(np.rot90(pixels, -self._turns) if self._turns else pixels)
 
@@ -184,7 +190,7 @@ class PictureMaker:
         same_size = frame.width == info.coded_width and frame.height == info.coded_height
         if same_size and frame.format.name in ("yuv420p", "yuvj420p") and is_full_range(frame) == info.full_range:
             return frame
-        return self._reformatter.reformat(
+        return self._to_420.reformat(
             frame,
             info.coded_width,
             info.coded_height,
@@ -209,6 +215,14 @@ def video_context(codec: str, extradata: bytes) -> av.VideoCodecContext:
     context.extradata = extradata or None
     context.flags |= Flags.copy_opaque
     return context
+
+
+def packet_of(payload: bytes, opaque: int) -> "av.Packet[Any]":
+    """A packet that decoders may read. Made of bytes directly, it would lack the zeros that they read past its end."""
+    packet: av.Packet[Any] = av.Packet(len(payload))
+    packet.update(payload)
+    packet.opaque = opaque
+    return packet
 
 
 def is_full_range(frame: av.VideoFrame) -> bool:

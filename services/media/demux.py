@@ -12,7 +12,7 @@ import av
 from av.codec.context import ThreadType
 from av.video.stream import VideoStream
 
-from services.media.decoding import is_full_range, video_context
+from services.media.decoding import is_full_range, packet_of, video_context
 from services.media.order import OrderByDecoding, OrderByPts, SourceUnit
 from services.media.sources import SourceError, masked, open_container, source_errors, video_stream
 from services.schema.veil.v1.veil_pb2 import StreamInfo
@@ -73,6 +73,8 @@ class Demuxer:
         self._container = open_container(url, open_timeout_s, read_timeout_s)
         self._prelude: deque[_Packet] = deque()
         self._sound_packets = 0
+        self._read_units = 0
+        self._last_damaged = False
         try:
             self._stream = video_stream(self._container, url)
             tracks = self._container.streams.audio
@@ -107,10 +109,14 @@ class Demuxer:
                 continue
             if not started and self._live and not packet.is_keyframe:
                 continue
+            self._read_units += 1
+            self._last_damaged = packet.is_corrupt
             # A file's first picture is taken for a keyframe: were it none, decoding shows it and the frames count.
             yield from self._order.push(self._unit(packet, keyframe=packet.is_keyframe or not started))
             started = True
         yield from self._order.flush()
+        if broken is None and not self._live and not stop():
+            broken = self._shortfall()
         if broken is not None:
             raise broken
 
@@ -128,6 +134,14 @@ class Demuxer:
             while (packet := next(self._packets, None)) is not None:
                 if packet.size:
                     return packet
+        return None
+
+    def _shortfall(self) -> SourceError | None:
+        """What a file that was cut off still says of itself: it ends like any other."""
+        if self._container.format.name.startswith("mov") and self._read_units < self._stream.frames:
+            return SourceError(f"{self._name}: ends after {self._read_units} of {self._stream.frames} frames.")
+        if self._last_damaged:
+            return SourceError(f"{self._name}: cut off in frame {self._read_units}.")
         return None
 
     def _unit(self, packet: _Packet, keyframe: bool) -> SourceUnit:
@@ -210,9 +224,7 @@ class _Shown:
         self._context.thread_count, self._context.thread_type = 1, ThreadType.NONE
 
     def __call__(self, payload: bytes | None, index: int) -> list[int]:
-        packet = None if payload is None else av.Packet(payload)
-        if packet is not None:
-            packet.opaque = index
+        packet = None if payload is None else packet_of(payload, index)
         return [cast(int, frame.opaque) for frame in _decoded(self._context, packet)]
 
 
