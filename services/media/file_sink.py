@@ -12,6 +12,7 @@ from services.schema import pb
 # reads. `delay_moov` is what lets the first picture keep its time.
 _RECORDING = "frag_keyframe+delay_moov"
 _FILE = "frag_keyframe+delay_moov+hybrid_fragmented"
+_CONTAINERS = {"mp4": "mp4", "mkv": "matroska"}
 
 
 class FileSink:
@@ -31,15 +32,15 @@ class FileSink:
     def __init__(self, target: Target, video: pb.RedactedUnit, audio: pb.AudioUnit | None, live: bool) -> None:
         self.name = target.location
         self._path = Path(target.location)
-        self._part = self._path.with_name(f"{self._path.name}.part")
+        self._part = part_of(self._path)
         with sink_errors(self.name):
             self._part.open("wb").close()
-        options = {}
+        options = {"flush_packets": "1"}
         if target.kind == "mp4":
             # Edit lists count in the movie's time scale: with the stream's own, the first picture's time is exact.
             scale = str(video.time_base_den)
-            options = {"movflags": _RECORDING if live else _FILE, "movie_timescale": scale}
-        container = "mp4" if target.kind == "mp4" else "matroska"
+            options |= {"movflags": _RECORDING if live else _FILE, "movie_timescale": scale}
+        container = "mov" if self._path.suffix.lower() == ".mov" else _CONTAINERS[target.kind]
         self._held: pb.RedactedUnit | None = None
         self._end = video.pts
         self._delay = video.pts - video.dts
@@ -86,3 +87,8 @@ class FileSink:
 
     def join(self, timeout_s: float) -> None:
         """Nothing is under way."""
+
+
+def part_of(path: Path) -> Path:
+    """The name a file has until it is whole."""
+    return path.with_name(f"{path.name}.part")

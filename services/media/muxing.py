@@ -39,6 +39,7 @@ class Muxer:
         shown: str,
     ) -> None:
         self._shown = shown
+        self._over = False
         self._container = av.open(path, "w", format=container, options=dict(options))
         self._container.metadata.update({"comment": MARK_TEXT, **tags})
         self._time_base = Fraction(video.time_base_num, video.time_base_den)
@@ -52,8 +53,7 @@ class Muxer:
         packet = self._packet(unit.payload, self._video, unit.pts + offset, unit.dts + offset, unit.duration)
         packet.time_base = self._time_base
         packet.is_keyframe = unit.keyframe
-        with sink_errors(self._shown):
-            self._container.mux_one(packet)
+        self._mux(packet)
 
     def write_audio(self, unit: pb.AudioUnit, offset: int = 0) -> None:
         """Writes a packet of sound, its times moved by `offset` ticks of its time base. Raises SinkError."""
@@ -62,13 +62,24 @@ class Muxer:
         packet = self._packet(unit.inline, self._audio, unit.pts + offset, unit.dts + offset, unit.duration)
         packet.time_base = Fraction(unit.time_base_num, unit.time_base_den)
         packet.is_keyframe = True
-        with sink_errors(self._shown):
-            self._container.mux_one(packet)
+        self._mux(packet)
 
     def close(self) -> None:
         """Writes what the format keeps for the end. Raises SinkError."""
+        self._over = True
         with sink_errors(self._shown):
             self._container.close()
+
+    def _mux(self, packet: "av.Packet[Any]") -> None:
+        # FFmpeg crashes the process if it is given a packet after its trailer was tried.
+        if self._over:
+            raise SinkError(f"can't write {self._shown}: it was closed")
+        try:
+            with sink_errors(self._shown):
+                self._container.mux_one(packet)
+        except SinkError:
+            self._over = True
+            raise
 
     def _add_audio(self, unit: pb.AudioUnit) -> av.AudioStream:
         # PyAV copies stream parameters from an open codec context only: an encoder is opened for its parameters,
@@ -82,7 +93,7 @@ class Muxer:
         except (ValueError, KeyError, av.FFmpegError) as error:
             raise SinkError(
                 f"{self._shown} can't hold {unit.codec} sound with {unit.channels} channels at {unit.sample_rate} Hz; "
-                "write a .mkv file or let the policy drop sound"
+                "write a .mov or .mkv file, or let the policy drop sound"
             ) from error
         context.extradata = unit.extradata or None
         stream.time_base = Fraction(unit.time_base_num, unit.time_base_den)

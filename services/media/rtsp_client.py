@@ -15,6 +15,7 @@ from services import __version__
 
 _PORTS = {"rtsp": 554, "rtsps": 322}
 _LARGEST_REPLY = 64 * 1024
+_GOODBYE_S = 1.0
 
 
 class RtspError(Exception):
@@ -97,11 +98,19 @@ class RtspPublisher:
         """Says goodbye and hangs up. Never raises."""
         try:
             if self._session:
-                self._write("TEARDOWN", self._url, {}, "")
-        except RtspError:
+                self._say_goodbye()
+        except (OSError, RtspError):
             pass
         finally:
             self._socket.close()
+
+    def _say_goodbye(self) -> None:
+        """Closing with reports of the server unread would reset the connection, and with it what is still under way."""
+        self._socket.settimeout(min(_GOODBYE_S, self._timeout_s))
+        self._write("TEARDOWN", self._url, {}, "")
+        deadline = time.monotonic() + _GOODBYE_S
+        while self._socket.recv(_LARGEST_REPLY) and time.monotonic() < deadline:
+            pass
 
     def _secure(self, host: str) -> None:
         plain = self._socket

@@ -72,6 +72,7 @@ class RtspSink:
         self._queue: deque[pb.RedactedUnit | pb.AudioUnit] = deque()
         self._queued = 0
         self._wants_keyframe = True
+        self._published = False
         self._changed = threading.Condition()
         self._ending = self._stopped = False
         self._thread = threading.Thread(target=self._run, name="rtsp", daemon=True)
@@ -158,8 +159,9 @@ class RtspSink:
         publisher = RtspPublisher(self._url, self._options.timeout_s)
         try:
             publisher.start(self._description, 1 if self._audio is None else 2)
-            if self.faults:
+            if self._published:
                 self._keep_newest_group()
+            self._published = True
             self._send_all(publisher)
         finally:
             publisher.close()

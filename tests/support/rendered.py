@@ -33,6 +33,11 @@ def picture(number: int, width: int = 160, height: int = 96, *, full_range: bool
     return Picture(planes(number, width, height), full_range)
 
 
+def noise(number: int) -> Picture:
+    """A picture that compresses badly."""
+    return Picture(np.random.default_rng(number).integers(16, 235, (144, 160), np.uint8))
+
+
 def frame(seq: int, pts: int, time_base: Fraction, **fields: object) -> pb.RenderedFrame:
     base: dict[str, object] = {
         "camera_id": CAMERA,
