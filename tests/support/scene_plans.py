@@ -64,7 +64,6 @@ MIXED = Recipe(
     speed=(3, 9),
     subject_gain=(0.8, 1.0),
     bars=1,
-    shake=2,
 )
 
 

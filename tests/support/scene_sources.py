@@ -202,6 +202,8 @@ def _frames(path: Path, limit: int) -> Iterator[Picture]:
 
 def _median(path: Path, samples: int) -> Picture:
     """The scene without what moves through it."""
-    frames = list(_frames(path, limit=10_000))
-    chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, min(samples, len(frames))).astype(int)]
+    with av.open(str(path)) as container:
+        total = container.streams.video[0].frames
+    step = max(1, total // samples)
+    chosen = [frame for number, frame in enumerate(_frames(path, limit=total)) if number % step == 0]
     return np.median(np.stack(chosen), axis=0).astype(np.uint8)
