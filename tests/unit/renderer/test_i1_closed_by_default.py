@@ -102,6 +102,7 @@ def test_i1_a_box_that_is_none(box: tuple[float, ...], end: str) -> None:
     harness.frame(0)
     harness.span(0, 0, segment(box, FACE) if end == "first" else segment(FACE, box))
     assert_closed(harness.run())
+    assert harness.only().message.why == "The span of this frame can't be read.", "and not for want of luck in drawing"
 
 
 def test_i1_a_segment_without_a_kind() -> None:
@@ -237,10 +238,14 @@ def test_i1_a_file_whose_spans_stopped_goes_on_closed() -> None:
     assert not harness.run().out[-1].message.closed
 
 
-def test_i5_closed_pictures_hold_still_while_the_source_moves() -> None:
+def test_i5_closed_pictures_hold_still_while_the_source_changes() -> None:
     harness = Harness()
-    harness.frames(range(6))
-    harness.span(0, 5, coverage=pb.INCOMPLETE)
+    for seq in range(6):
+        harness.frame(seq, picture=np.full((HEIGHT * 3 // 2, WIDTH), 30 + 40 * seq, np.uint8))
+    harness.span(0, 3, coverage=pb.INCOMPLETE)
+    harness.span(4, 4)
+    harness.span(5, 5, coverage=pb.INCOMPLETE)
     harness.run()
     first = harness.out[0].pixels
-    assert all(np.array_equal(out.pixels, first) for out in harness.out)
+    assert all(np.array_equal(out.pixels, first) for out in harness.out[:4])
+    assert not np.array_equal(harness.out[5].pixels, first), "a new run looks anew"
