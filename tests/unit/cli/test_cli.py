@@ -249,6 +249,7 @@ def test_a_batch_goes_on_past_a_bad_file_and_can_be_run_again(tmp_path: Path, jo
     again = _veil("redact", source, target)
     assert again.exit_code == 0
     assert "0 masked, 0 failed, 3 already there" in again.stdout
+    assert len(jobs) == 4
 
 
 @pytest.mark.parametrize(
