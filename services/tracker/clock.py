@@ -13,6 +13,7 @@ class FrameClock:
 
     Attributes:
         rate: frames per second, measured; the nominal one until there is a measurement.
+        seconds: stream time of the newest look.
     """
 
     def __init__(self, first: pb.Detections) -> None:
@@ -22,6 +23,7 @@ class FrameClock:
         self._seq = first.seq
         self._pts = first.pts
         self.seconds = first.seq / self.rate
+        self._anchor = (first.pts, self.seconds)
 
     def advance(self, look: pb.Detections) -> float:
         """Seconds from the look before to this one."""
@@ -32,10 +34,13 @@ class FrameClock:
             rate = _bounded(frames / step)
             self.rate = rate if not self._measured else 1 / ((1 - _WEIGHT) / self.rate + _WEIGHT / rate)
             self._measured = True
+            pts, seconds = self._anchor  # one sum instead of many: days of looks add up no rounding
+            self.seconds = seconds + (look.pts - pts) * look.time_base_num / look.time_base_den
         else:
             step = frames / self.rate
+            self.seconds += step
+            self._anchor = (look.pts, self.seconds)
         self._seq, self._pts = look.seq, look.pts
-        self.seconds += step
         return step
 
 

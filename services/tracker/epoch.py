@@ -19,14 +19,15 @@ from services.tracker.settings import TrackerSettings
 from services.tracker.spans import segments, why_incomplete
 from services.tracker.statistics import Statistics
 
+# Chosen with tests/unit/tracker/simulator.py: fewest subject-frames left open for the area masked (see README.md).
 _ONCE_S = 0.5
 """Most time around its only sight that a track is masked: it may be a false alarm."""
 
-_SETTLE_S = 1.0
-"""Time in which an unseen track comes to rest."""
+_SETTLE_S = 2.0
+"""Time in which a lost track's velocity falls to 1/e."""
 
 _DRIFT = 0.2
-"""Widening of an unseen track, share of the way it is moved."""
+"""Widening of an unseen track on each side, share of the way it is moved."""
 
 _REPLAY_MARGIN = 1.25
 """The replay window is counted in frames at a measured rate, which after a restart may come out a little different."""
@@ -192,7 +193,7 @@ class Epoch:
         return Reach(
             back=tracking.look_ahead_s * rate,
             hold=tracking.hold_s * rate,
-            once=min(_ONCE_S, tracking.hold_s) * rate,
+            once=_ONCE_S * rate,
             growth=tracking.growth_per_s / rate,
             settle=_SETTLE_S * rate,
             drift=_DRIFT,

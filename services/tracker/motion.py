@@ -34,7 +34,7 @@ class Reach:
     Attributes:
         back: before the first sight.
         hold: after the last sight.
-        once: both, for a track that was seen once only: it may be a false alarm.
+        once: at most for both, for a track that was seen once only: it may be a false alarm.
         growth: of an unseen box per frame, share of its size.
         settle: after which a lost track's velocity has fallen to 1/e.
         drift: added on each side for each pixel that an unseen track is moved: its speed is not known exactly.
@@ -134,10 +134,8 @@ class Track:
 
         No sight may lie between the two: spans run from look to look, and the last one from a look to the end.
         """
-        once = self.sights == 1
-        if end <= self.born - (reach.once if once else reach.back):
-            return None
-        if first > self.last_seq + (reach.once if once else reach.hold):
+        most = reach.once if self.sights == 1 else math.inf
+        if end <= self.born - min(reach.back, most) or first > self.last_seq + min(reach.hold, most):
             return None
         if first >= self.last_seq:
             origin = pb.TrackSegment.PREDICTED
@@ -181,11 +179,11 @@ def _between(a: XYXY, b: XYXY, share: float) -> XYXY:
 
 def _unseen(box: Box, velocity: tuple[float, float], frames: int, reach: Reach) -> XYXY:
     """Corners `frames` away from the nearest sight, negative for before it."""
-    away = abs(frames)
-    travel = math.copysign(reach.settle * (1 - math.exp(-away / reach.settle)), frames)
+    # Backwards it keeps its speed: whoever is seen for the first time has mostly walked in from the edge.
+    travel = reach.settle * (1 - math.exp(-frames / reach.settle)) if frames > 0 else frames
     dx, dy = velocity[0] * travel, velocity[1] * travel
     drift = 2 * reach.drift * math.hypot(dx, dy)
-    grow = reach.growth * away
+    grow = reach.growth * abs(frames)
     moved = Box(box.x + dx, box.y + dy, box.w, box.h)
     return moved.xyxy(grow * box.w + drift, grow * box.h + drift)
 
