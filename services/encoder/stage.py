@@ -117,13 +117,13 @@ class EncoderStage:
 
     def join(self, timeout_s: float) -> Sequence[Emission]:
         """Encodes what waits, ends every epoch, and waits for servers that are still being sent to."""
+        deadline = time.monotonic() + timeout_s
         emissions: list[Emission] = []
-        while self._waiting:
+        while self._waiting and time.monotonic() < deadline:
             emissions += self.completed()
         for camera_id in tuple(self._epochs):
             # A recording of a live camera is whole whenever it stops; a file that was cut short is not.
             emissions += self._finish(camera_id, whole=self._epochs[camera_id].live)
-        deadline = time.monotonic() + timeout_s
         for sink in self._leaving:
             sink.join(max(0.0, deadline - time.monotonic()))
         self._leaving.clear()

@@ -15,7 +15,7 @@ from services import __version__
 
 _PORTS = {"rtsp": 554, "rtsps": 322}
 _LARGEST_REPLY = 64 * 1024
-_GOODBYE_S = 1.0
+_GOODBYE_S = 0.5
 
 
 class RtspError(Exception):
