@@ -55,7 +55,7 @@ def _root(
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
-    # A polite kill ends a run as Ctrl-C does: stages stop, half-written files go.
+    # SIGTERM ends a run as Ctrl-C does: stages stop, half-written files go.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
