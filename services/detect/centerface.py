@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from services.detect.interface import Boxes, Image
 from services.detect.onnx_runtime import OnnxSession
 from services.detect.postprocess import stack_padded, suppress, to_boxes
-from services.schema.veil.v1 import veil_pb2 as pb
+from services.schema import pb
 
 _CELL = 4
 _MULTIPLE = 32

@@ -43,7 +43,7 @@ class OnnxSession:
             return list(self._session.run(list(outputs), {"images": images}, run))
         except Exception as error:
             if run.terminate:
-                raise TimeoutError(f"no answer within {timeout_s:g} s") from None
+                raise TimeoutError(f"no answer within {timeout_s:.2g} s") from None
             raise DetectorError(f"ONNX Runtime failed: {_first_line(error)}") from error
         finally:
             watch.cancel()

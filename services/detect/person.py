@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from services.detect.interface import Boxes, Image
 from services.detect.onnx_runtime import OnnxSession
 from services.detect.postprocess import suppress, to_boxes
-from services.schema.veil.v1 import veil_pb2 as pb
+from services.schema import pb
 
 _SIDE = 300
 _GRIDS = (19, 10, 5, 3, 2, 1)

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from time import monotonic
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from services.detect.interface import Boxes, Image
 from services.detect.onnx_runtime import OnnxSession
 from services.detect.postprocess import suppress, to_boxes
-from services.schema.veil.v1 import veil_pb2 as pb
+from services.schema import pb
 
 _GRIDS = ((8, (24, 48)), (16, (96, 192)), (32, (384, 768)))
 _CENTRE_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2
@@ -18,6 +19,9 @@ _IOU = 0.3
 _GROW = np.array([0.12, 0.35], np.float32)
 """Share of a box's width and height added on each side: the network draws plates too tight. With it the share of plates
 that lie at least 70 % inside their box rises from .38–.91 to .94–.99."""
+_HALF_FROM = 128
+"""A second look at half size, for a quarter more time, finds the large plates. Recall at IoU .3 of plates 128, 256, 400
+and 480 pixels wide rises from .99, .98, .89 and .64 to 1.00; smaller ones gain nothing and lose nothing."""
 _OUTPUTS = ("loc", "conf")
 
 
@@ -39,11 +43,21 @@ class PlateDetector:
         return [self._one(image, until - monotonic()) for image in images]
 
     def _one(self, image: Image, timeout_s: float) -> Boxes:
+        until = monotonic() + timeout_s
         height, width, _ = image.shape
-        loc, conf = self._session.run(_OUTPUTS, image[None], timeout_s)
-        xyxy, score = decode(loc[0], conf[0, :, 1], priors(width, height), self._floor)
+        xyxy, score = self._pass(image, until)
+        if min(height, width) >= _HALF_FROM:
+            half = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+            large, large_score = self._pass(half.astype(np.uint8, copy=False), until)
+            xyxy = np.concatenate([xyxy, large * 2])
+            score = np.concatenate([score, large_score])
         keep = suppress(xyxy, score, _IOU)
         return to_boxes(grow(xyxy[keep]), score[keep], pb.KIND_PLATE, width, height)
+
+    def _pass(self, image: Image, until: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        height, width, _ = image.shape
+        loc, conf = self._session.run(_OUTPUTS, image[None], until - monotonic())
+        return decode(loc[0], conf[0, :, 1], priors(width, height), self._floor)
 
 
 @lru_cache(maxsize=32)

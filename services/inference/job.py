@@ -8,7 +8,7 @@ import numpy as np
 
 from services.bus.interface import Message
 from services.detect.interface import Image
-from services.schema.veil.v1 import veil_pb2 as pb
+from services.schema import pb
 
 _JPEG_END = b"\xff\xd9"
 

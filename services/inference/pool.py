@@ -11,7 +11,7 @@ from services.inference import metrics
 from services.inference.job import BadPicture, FrameJob
 from services.inference.results import checked, without_boxes
 from services.inference.settings import InferenceSettings
-from services.schema.veil.v1 import veil_pb2 as pb
+from services.schema import pb
 
 _log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from services.detect.interface import Boxes, Detector
-from services.schema.veil.v1 import veil_pb2 as pb
+from services.schema import pb
 
 _MAX_BOXES = 10_000
 _KINDS = np.array(sorted(set(pb.Kind.values()) - {pb.KIND_UNSPECIFIED}))

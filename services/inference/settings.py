@@ -10,7 +10,9 @@ class InferenceSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="VEIL_INFERENCE_", frozen=True, extra="forbid")
 
     timeout_s: float = Field(2.0, gt=0, le=600, description="Longest one call of a detector may take.")
-    max_batch: int = Field(4, ge=1, le=64, description="Most pictures in one call, of any cameras.")
+    max_batch: int = Field(
+        1, ge=1, le=64, description="Most pictures in one call, of any cameras. In process a batch is no faster."
+    )
     workers: int = Field(1, ge=1, le=16, description="Calls at the same time, each to another detector.")
     threads: int = Field(1, ge=1, le=64, description="Threads within one call, in the in-process home.")
     in_flight_mb: int = Field(64, ge=1, le=4096, description="Most pictures in hand, in MB of their messages.")

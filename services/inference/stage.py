@@ -15,7 +15,7 @@ from services.inference.job import FrameJob
 from services.inference.pool import DetectorPool
 from services.inference.settings import InferenceSettings
 from services.runtime.stage import Backpressure, Emission
-from services.schema.veil.v1 import veil_pb2 as pb
+from services.schema import pb
 
 
 @dataclass(frozen=True, slots=True)
