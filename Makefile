@@ -38,11 +38,15 @@ test: lint models ## all tests: style, types, unit, conformance, contract, end t
 
 .PHONY: eval
 eval: models ## exposure figures: table and out/eval/eval.json
-	$(BIN)/python -m tests.eval
+	$(BIN)/python -m tests.eval.run
 
 .PHONY: bench
 bench: models ## speed against deface and a bare loop: table and out/bench/bench.json
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.run
+
+.PHONY: soak
+soak: models ## memory over a video of 30 minutes, into out/bench/bench.json
+	$(BIN)/python -m tests.bench.run --soak
 
 .PHONY: proto
 proto: $(STAMP) ## generate services/schema from proto/
