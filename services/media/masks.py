@@ -160,25 +160,29 @@ def mask(
         ValueError: on an unknown mode. The picture may be partly masked then.
     """
     y, u, v = picture.y, picture.u, picture.v
-    drawn = []
     # Shades are made before anything is drawn, so that no box takes its colour from another's mask.
     visible = [
         (index, box, mode, None if mode == "solid" else shades.of(track, picture, box, strength))
         for index, (box, track, mode) in enumerate(zip(bounds, tracks, modes, strict=True))
         if box[0] < box[2] and box[1] < box[3]
     ]
-    for index, (x1, y1, x2, y2), mode, shade in visible:
+    for _, (x1, y1, x2, y2), mode, shade in visible:
         luma = y[y1:y2, x1:x2]
         half = slice(y1 // 2, y2 // 2), slice(x1 // 2, x2 // 2)
         if shade is None:
             luma[:] = _DARK
             u[half] = v[half] = _NEUTRAL
         else:
-            cv2.resize(shade.tiles, (x2 - x1, y2 - y1), dst=luma, interpolation=_interpolation(mode))
+            _stretch(shade.tiles, luma, _interpolation(mode))
             u[half] = shade.colour.u
             v[half] = shade.colour.v
-        drawn.append(index)
-    return drawn
+    return [index for index, *_ in visible]
+
+
+def _stretch(tiles: Plane, area: Plane, interpolation: int) -> None:
+    drawn = cv2.resize(tiles, area.shape[::-1], dst=area, interpolation=interpolation)
+    if drawn is not area:  # OpenCV may always answer with an array of its own: then the picture would stay as it was
+        raise RuntimeError("a mask was drawn beside the picture")
 
 
 def _interpolation(mode: str) -> int:
@@ -199,12 +203,7 @@ def close_picture(picture: Picture) -> None:
     colour = Colour.of(picture, 0, 0, width, height, random)
     cell = max(width, height) / CLOSED_CELLS
     shape = max(1, round(height / cell)), max(1, round(width / cell))
-    cv2.resize(
-        _tiles(random, colour, shape),
-        (width, height),
-        dst=picture.y,
-        interpolation=cv2.INTER_NEAREST,
-    )
+    _stretch(_tiles(random, colour, shape), picture.y, cv2.INTER_NEAREST)
     picture.u[:] = colour.u
     picture.v[:] = colour.v
 

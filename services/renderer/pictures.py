@@ -83,9 +83,9 @@ class OwnDecoder:
         """All frames up to this one are out; with a keyframe goes everything before it in decoding order."""
         for old in [known for known in self._decided if known <= seq]:
             del self._decided[old]
-        if keyframe and any(unit.seq == seq for unit in self._waiting):
-            while self._waiting[0].seq != seq:
-                self._waiting.popleft()
+        while keyframe and self._waiting and self._waiting[0].seq < seq:
+            self._waiting.popleft()
+            if self._waiting:
                 self._waiting[0].fresh = True
 
     def _feed(self, unit: _Unit) -> None:

@@ -124,6 +124,12 @@ class TestCover:
         bounds = outer_bounds(boxes.astype(float), np.zeros(5), WIDTH, HEIGHT)
         assert mask(noise(), bounds, range(5), ["solid"] * 5, 1, Shades()) == [0, 3]
 
+    def test_a_mask_that_opencv_draws_elsewhere_raises(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        resize = cv2.resize
+        monkeypatch.setattr(cv2, "resize", lambda tiles, size, dst, interpolation: resize(tiles, size))
+        with pytest.raises(RuntimeError, match="beside"):
+            apply(noise(), FACE)
+
     def test_an_unknown_mode_raises(self) -> None:
         with pytest.raises(ValueError, match="seal"):
             apply(noise(), FACE, mode="seal")

@@ -1,13 +1,14 @@
 """Order, completeness, ends, sound and what a replay would need."""
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.bus.interface import InvalidMessage, Message, Position, Record, TopicPartition
 from services.bus.topics import VIDEO_SOURCE
 from services.renderer import RendererSettings
 from services.runtime.stage import Backpressure
 from services.schema import pb
-from tests.unit.renderer.harness import CAMERA, EPOCH, Harness, make_policy, noise
+from tests.unit.renderer.harness import CAMERA, EPOCH, Harness, make_policy, noise, segment
 
 B_FRAMES = (0, 4, 2, 1, 3, 8, 6, 5, 7, 9)
 
@@ -225,6 +226,33 @@ class TestHold:
         harness.frames(range(20))
         harness.span(0, 20)
         assert sum(len(emission.records) for emission in harness.stage.completed()) == 4
+
+
+def test_metrics_count_what_became_of_each_frame() -> None:
+    def count(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(f"veil_renderer_{name}", labels) or 0
+
+    wanted = {
+        ("frames_total", "outcome", "masked"): 1,
+        ("frames_total", "outcome", "clear"): 2,
+        ("frames_total", "outcome", "closed"): 1,
+        ("closed_total", "reason", "incomplete"): 1,
+        ("masks_total", "kind", "face"): 2,
+    }
+    before = {key: count(key[0], **{key[1]: key[2]}) for key in wanted}
+    ages = count("frame_age_seconds_count")
+    late = count("late_spans_total")
+    harness = Harness(live=True)
+    harness.frames(range(4))
+    harness.span(0, 0, segment(), segment((80, 50, 100, 80), track=2))
+    harness.span(1, 2)
+    harness.span(3, 3, coverage=pb.INCOMPLETE)
+    harness.run()
+    harness.span(0, 0)
+    assert {key: count(key[0], **{key[1]: key[2]}) - before[key] for key in wanted} == wanted
+    assert count("frame_age_seconds_count") - ages == 4
+    assert count("late_spans_total") - late == 1
+    assert count("held_bytes") == 0
 
 
 @pytest.mark.parametrize(
