@@ -4,13 +4,14 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from services.decoder import metrics
 from services.decoder.epoch import EpochWriter, end_entries, shares
 from services.decoder.outbox import Outbox
 from services.decoder.settings import DecoderSettings
 from services.media.demux import Demuxer, SourceSound
+from services.media.order import SourceUnit
 from services.media.sources import Camera, SourceError
 from services.policy.model import Policy, PolicyBook, PolicyUnavailable
 from services.schema import pb
@@ -62,6 +63,8 @@ class CameraReader:
                 return
             if frames:
                 pauses = reconnect_pauses(self._settings.pause_max_s)
+            if broken is None:
+                continue
             seconds = next(pauses)
             _log.warning("camera %s: %s Next attempt in %.0f s.", self._camera.camera_id, broken, seconds)
             if self._pause(seconds):
@@ -108,9 +111,11 @@ class CameraReader:
             self.outbox.put,
             share=shares(demuxer.info, policy, self._settings, self._cameras),
         )
-        broken: str | None = f"{self._camera.name}: the stream ended." if self._camera.is_live else None
+        endless = self._camera.is_live and not self._camera.loop
+        broken: str | None = f"{self._camera.name}: the stream ended." if endless else None
         try:
-            for item in demuxer.units(stop=self._stop.is_set):
+            units = demuxer.units(stop=self._stop.is_set)
+            for item in self._paced(units, demuxer.info) if self._camera.loop else units:
                 if isinstance(item, SourceSound):
                     writer.sound(item)
                 else:
@@ -122,6 +127,20 @@ class CameraReader:
         else:
             frames = writer.end(pb.EndOfStream.LOST if broken else pb.EndOfStream.FINISHED, broken or "")
         return frames, broken
+
+    def _paced(
+        self, units: Iterable[SourceUnit | SourceSound], info: pb.StreamInfo
+    ) -> Iterator[SourceUnit | SourceSound]:
+        """A file's units, each not before its time."""
+        time_base = info.time_base_num / info.time_base_den
+        began, first = time.monotonic(), None
+        for unit in units:
+            if isinstance(unit, SourceUnit) and unit.dts is not None:
+                first = unit.dts if first is None else first
+                ahead = (unit.dts - first) * time_base - (time.monotonic() - began)
+                if ahead > 0 and self._pause(ahead):
+                    return
+            yield unit
 
     def _end_unopened(self, detail: str) -> None:
         """Tells those who wait for a file that nothing will come."""

@@ -138,10 +138,12 @@ class AccessUnitDecoder:
     def _is_corrupt(self, entry: _Pending) -> bool:
         if entry.keyframe:
             self._leading_dirty, self._dirty, self._keyframe_seq = self._dirty, False, entry.seq
-        if entry.failed or (entry.frame is None and not self._may_skip):
-            self._dirty = True
+        # Leading pictures are shown before their keyframe: what follows it never refers to them.
         leading = entry.seq < self._keyframe_seq
-        return self._dirty or entry.frame is None or (leading and self._leading_dirty)
+        if entry.failed or (entry.frame is None and not self._may_skip):
+            self._leading_dirty = True
+            self._dirty |= not leading
+        return entry.frame is None or self._dirty or (leading and self._leading_dirty)
 
 
 class PictureMaker:

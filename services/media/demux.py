@@ -84,6 +84,8 @@ class Demuxer:
             self.info = self._describe()
             self.audio = _audio_format(self._audio_stream) if self._audio_stream else None
             self._order = self._make_order()
+            if live:
+                self._date_first()
         except BaseException:
             self._container.close()
             raise
@@ -145,14 +147,11 @@ class Demuxer:
         return None
 
     def _unit(self, packet: _Packet, keyframe: bool) -> SourceUnit:
-        dts = packet.dts
-        if dts is None and self._stream.codec_context.reorder_depth == 0:
-            dts = packet.pts
         return SourceUnit(
             payload=bytes(packet),
             keyframe=keyframe,
             pts=packet.pts,
-            dts=dts,
+            dts=packet.dts,
             duration=packet.duration or 0,
             captured_us=time.time_ns() // 1000,
             damaged=packet.is_corrupt,
@@ -197,22 +196,42 @@ class Demuxer:
         """Reads ahead to the first picture: rotation and colour range are only known from one."""
         context = self._stream.codec_context
         context.thread_count, context.thread_type = 1, ThreadType.NONE
-        while len(self._prelude) < _MOST_PRELUDE and (packet := self._read()) is not None:
-            self._prelude.append(packet)
-            if packet.stream_index == self._stream.index:
-                frames = _decoded(context, packet)
-                if frames:
-                    return frames[0]
+        for packet in self._read_ahead():
+            frames = _decoded(context, packet)
+            if frames:
+                return frames[0]
         frames = _decoded(context, None)
         return frames[0] if frames else None
 
+    def _date_first(self) -> None:
+        """RTSP leaves out the times of the first pictures: counts them back from the first that has one."""
+        undated: list[_Packet] = []
+        for packet in self._read_ahead():
+            if packet.pts is not None:
+                for places, earlier in enumerate(reversed(undated), start=1):
+                    earlier.pts = earlier.dts = packet.pts - places * (packet.duration or 0)
+                return
+            undated.append(packet)
+
+    def _read_ahead(self) -> Iterator[_Packet]:
+        """The first packets of the video stream; `units` gives them again."""
+        for at in range(_MOST_PRELUDE):
+            if at == len(self._prelude):
+                packet = self._read()
+                if packet is None:
+                    return
+                self._prelude.append(packet)
+            if self._prelude[at].stream_index == self._stream.index:
+                yield self._prelude[at]
+
     def _make_order(self) -> OrderByPts | OrderByDecoding:
         # Neither raw streams nor AVI say when a reordered picture is shown; FFmpeg's guess for AVI is wrong for these.
-        reordered = self._stream.codec_context.reorder_depth > 0 and self.info.codec in ("h264", "hevc")
-        untimed = self._container.format.name in ("avi", "h264", "hevc")
-        if reordered and untimed and not self._live:
-            return OrderByDecoding(_Shown(self._stream))
-        return OrderByPts(second=max(1, self.info.time_base_den // self.info.time_base_num))
+        delay = self._stream.codec_context.reorder_depth
+        untimed = self._container.format.name in ("avi", "h264", "hevc") and self.info.codec in ("h264", "hevc")
+        if delay and untimed and not self._live:
+            return OrderByDecoding(_Shown(self._stream), delay)
+        second = max(1, self.info.time_base_den // self.info.time_base_num)
+        return OrderByPts(second, reordered=delay > 0)
 
 
 class _Shown:

@@ -82,11 +82,13 @@ class OrderByPts(_Numbering):
 
     Args:
         second: ticks of the time base in one second.
+        reordered: the decoder holds pictures back, so that a missing dts can't be taken to be the pts.
     """
 
-    def __init__(self, second: int) -> None:
+    def __init__(self, second: int, *, reordered: bool) -> None:
         super().__init__()
         self._second = second
+        self._reordered = reordered
         self._shift = 0
         self._clock: int | None = None
         self._unnumbered: list[tuple[int, int, SourceUnit]] = []
@@ -98,6 +100,8 @@ class OrderByPts(_Numbering):
         pts = unit.dts if unit.pts is None else unit.pts
         pts = self._after_all() if pts is None else pts + self._shift
         clock = None if unit.dts is None else unit.dts + self._shift
+        if clock is None and not self._reordered:
+            clock = pts
         if clock is not None and self._clock is not None and clock < self._clock - self._second:
             self._settle()
             jump = self._after_all() - pts
@@ -142,18 +146,23 @@ class OrderByDecoding(_Numbering):
 
     Args:
         shown: feeds one payload with its index to a decoder (None: the end) and returns the indices shown by it.
+        delay: pictures that the decoder holds back; the dts are moved that far before the pts.
     """
 
-    def __init__(self, shown: Callable[[bytes | None, int], list[int]]) -> None:
+    def __init__(self, shown: Callable[[bytes | None, int], list[int]], delay: int) -> None:
         super().__init__()
         self._shown = shown
+        self._delay = delay
         self._unnumbered: dict[int, SourceUnit] = {}
         self._times: deque[int] = deque()
         self._pushed = 0
 
     def push(self, unit: SourceUnit) -> Iterator[SourceUnit]:
         """Takes the next unit in decoding order and gives out those whose number is known, in the same order."""
-        self._times.append(self._pushed * max(1, unit.duration) if unit.dts is None else unit.dts)
+        duration = max(1, unit.duration)
+        time = self._pushed * duration if unit.dts is None else unit.dts
+        self._times.append(time)
+        unit.dts = time - self._delay * duration
         self._unnumbered[self._pushed] = unit
         self._waiting.append(unit)
         self._number_all(self._shown(unit.payload, self._pushed))

@@ -54,6 +54,7 @@ def make_video(
     audio: bool = False,
     format: str | None = None,  # noqa: A002 (PyAV's own name)
     options: Mapping[str, str] | None = None,
+    container_options: Mapping[str, str] | None = None,
     paint: Painter = paint_numbered,
 ) -> Path:
     """Writes a video and returns its path; the container follows from the suffix.
@@ -64,11 +65,12 @@ def make_video(
         rotation: clockwise degrees that a player must turn the stored pictures by; a multiple of 90.
         audio: adds a sine tone of the same length, AAC.
         options: for the encoder; win over those that this function sets.
+        container_options: for the muxer.
     """
     base = time_base or Fraction(1, fps)
     times = list(pts) if pts is not None else list(range(frames))
     stored = size if rotation % 180 == 0 else size[::-1]
-    with av.open(path, "w", format=format) as container:
+    with av.open(path, "w", format=format, options=dict(container_options or {})) as container:
         stream = container.add_stream(codec, rate=fps)
         stream.width, stream.height = stored
         stream.pix_fmt = pix_fmt
