@@ -171,8 +171,13 @@ def test_times_that_stand_still_or_run_backwards_are_mended() -> None:
 
 @pytest.mark.parametrize("live", [False, True], ids=["file", "live"])
 def test_a_new_size_starts_with_a_keyframe_and_plays(tmp_path: Path, live: bool) -> None:
-    small, large = line_of(20, live=live), line_of(40, live=live, width=192, height=128)[20:]
-    stage = EncoderStage(SETTINGS, {CAMERA: [Target.parse(str(tmp_path / "out.mkv"))]})
+    small = line_of(20, live=live)
+    # Ten times slower: decoding times of a new encoder begin as far ahead of its pictures as these are apart.
+    times = [512 * 20 + 5120 * i for i in range(20)]
+    large = frames(times, TIME_BASE, 5120, live=live, width=192, height=128)
+    for later in large:
+        later.seq += 20
+    stage = EncoderStage(EncoderSettings(), {CAMERA: [Target.parse(str(tmp_path / "out.mkv"))]})
     units = units_of(run(stage, Messages().all([*small, *large, end_of(40)])))
     by_seq = {unit.seq: unit for unit in units}
     assert by_seq[20].keyframe
@@ -181,7 +186,7 @@ def test_a_new_size_starts_with_a_keyframe_and_plays(tmp_path: Path, live: bool)
     assert dts == sorted(set(dts))
     assert stage.failures == {}
     with av.open(str(next(tmp_path.glob("*.mkv")))) as container:
-        sizes = [picture.width for picture in container.decode(video=0)]
+        sizes = [decoded.width for decoded in container.decode(video=0)]
     assert sizes == [160] * 20 + [192] * 20
 
 

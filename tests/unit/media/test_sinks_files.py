@@ -131,6 +131,19 @@ def test_sound_stays_in_sync(tmp_path: Path, name: str, codec: str) -> None:
     assert abs(times_of(tmp_path / name)[0]) <= Fraction(1, 1000)
 
 
+def test_sound_keeps_its_own_decoder_settings(tmp_path: Path) -> None:
+    """The muxer opens an encoder of the same name; what that would say of its sound must not reach the file."""
+    time_base, times, last = TIMELINES["25 fps"]
+    video, audio = units(times, time_base, last), tone(2.4)
+    for unit in audio:
+        unit.extradata = unit.extradata[:2]
+    sink = open_sink(Target.parse(str(tmp_path / "out.mp4")), video[0], audio[0], live=False)
+    write(sink, interleaved(video, audio))
+    sink.finish()
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.audio[0].codec_context.extradata == audio[0].extradata
+
+
 def test_sound_that_mp4_has_no_place_for_is_refused_in_one_sentence(tmp_path: Path) -> None:
     time_base, times, last = TIMELINES["25 fps"]
     video, audio = units(times[:3], time_base, last), tone(0.2, "pcm_mulaw", 8000)

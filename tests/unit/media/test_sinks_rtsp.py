@@ -139,7 +139,8 @@ def test_after_an_outage_it_goes_on_with_the_newest_keyframe(video: list[pb.Reda
         first_kinds.append(_rtp(data)[0][12] & 0x1F)
 
     with ScriptedServer(record=take_a_little) as server:
-        sink = push(server.url, video)
+        roomy = RtspOptions(timeout_s=1.0, pause_min_s=0.05, pause_max_s=0.2)
+        sink = RtspSink(Target("rtsp", server.url), video[0], None, roomy)
         deadline = time.monotonic() + 10
         while len(first_kinds) < 3 and time.monotonic() < deadline:
             for unit in video:
