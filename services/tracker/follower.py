@@ -53,8 +53,7 @@ class Follower:
         """
         seen: list[Track] = []
         for rules in look.rules.kinds if look.rules is not None else ():
-            if rules.detector in look.ran:
-                seen += self._follow_kind(rules, look, before, rate)
+            seen += self._follow_kind(rules, look, before, rate)
         return seen
 
     def retire(self, unseen_since: float) -> list[Track]:
@@ -90,7 +89,7 @@ class Follower:
                 look.overflow = f"More than {self._tracks_max} tracks at frame {look.seq}."
                 break
             track = Track(secrets.randbits(_ID_BITS), rules.kind, look.seq, Box(x, y, w, h), score)
-            metrics.TRACKS.labels(rules.detector).inc()
+            metrics.TRACKS.labels(rules.name).inc()
             tracks.append(track)
             seen.append(track)
         if weak_left:

@@ -14,10 +14,10 @@ KINDS: dict[Kind, pb.Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class KindRules:
-    """How one kind is followed: its detector, and the scores that start a track and that go on with one."""
+    """How one kind is followed: the scores that start a track and that go on with one."""
 
     kind: pb.Kind
-    detector: str
+    name: str
     threshold: float
     keep: float
 

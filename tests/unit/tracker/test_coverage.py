@@ -103,7 +103,7 @@ def test_i2_too_many_boxes_count_as_failed() -> None:
 
 def test_a_box_without_area_is_left_out_and_harms_nothing() -> None:
     harness = Harness(Book(policy()))
-    harness.look(0, result([(0, 0, 0, 10, 0.9), FACE]))
+    harness.look(0, result([(50, 0, 50, 10, 0.9), FACE]))
     harness.end(3)
     assert coverage(harness) == {(0, 2): True}
     assert len(harness.spans[0].tracks) == 1
