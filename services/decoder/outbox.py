@@ -79,6 +79,11 @@ class Outbox:
             self._open = False
             self._changed.notify_all()
 
+    @property
+    def size(self) -> int:
+        """Bytes it holds."""
+        return self._bytes
+
     def __bool__(self) -> bool:
         return bool(self._entries)
 

@@ -125,7 +125,8 @@ class CameraReader:
         if self._stop.is_set():
             frames = writer.end(pb.EndOfStream.STOPPED, "")
         else:
-            frames = writer.end(pb.EndOfStream.LOST if broken else pb.EndOfStream.FINISHED, broken or "")
+            goes_on = broken is not None or self._camera.loop
+            frames = writer.end(pb.EndOfStream.LOST if goes_on else pb.EndOfStream.FINISHED, broken or "")
         return frames, broken
 
     def _paced(

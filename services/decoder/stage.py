@@ -68,8 +68,8 @@ class DecoderStage:
     def join(self, timeout_s: float) -> Sequence[Emission]:
         """Waits for the readers to end and returns what they still gave. A silent source may outlast the time."""
         self.close()
-        wait(self._runs or (), timeout=timeout_s)
-        self._threads.shutdown(wait=False)
+        running = wait(self._runs or (), timeout=timeout_s).not_done
+        self._threads.shutdown(wait=not running)
         return self._collect()
 
     def _collect(self) -> list[Emission]:
