@@ -1,12 +1,13 @@
 """Exposed subject-frames and exposed subjects, by kind and size."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from tests.eval.yardstick import HIDDEN_SHARE, Luma, altered_blocks, destroyed_share, true_blocks
 from tests.support.scenes import Box, TrueBox, Truth
@@ -23,6 +24,7 @@ VISIBLE = 0.5
 LONG_RUN = 5
 """So many consecutive exposed frames make a look that a viewer can hold."""
 
+_HIDDEN_AREA = 0.7
 _EVERY = 5  # frames between two looks at the rest of the picture
 _MARGIN = 0.7  # of a true box: masks may reach this far
 
@@ -115,7 +117,7 @@ def by_geometry(regions: Sequence[Sequence[Box]], truth: Truth) -> Exposure:
             covered[:] = False
             for mask in masks:
                 covered[_inside(mask, truth)] = True
-            yield [not counts(box) or _mean(covered[_inside(box.box, truth)]) >= HIDDEN_SHARE for box in boxes]
+            yield [not counts(box) or _mean(covered[_inside(box.box, truth)]) >= _HIDDEN_AREA for box in boxes]
 
     return Exposure(tally(truth, hidden()))
 
@@ -169,9 +171,5 @@ def _inside(box: Sequence[float], truth: Truth) -> tuple[slice, slice]:
     return slice(y1, y2), slice(x1, x2)
 
 
-def _mean(values: np.ndarray) -> float:
+def _mean(values: NDArray[np.bool_]) -> float:
     return float(values.mean()) if values.size else 1.0
-
-
-Masker = Callable[[Path, Path], None]
-"""A program under test: masks the first video into the second."""

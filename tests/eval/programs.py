@@ -15,7 +15,8 @@ import yaml
 
 from services.detect.interface import Detector, Image
 from services.inference.load import load_detectors
-from services.policy.model import Kind, Policy, Profile
+from services.policy.loader import load_policy
+from services.policy.model import Policy, Profile
 from tests.support.scene_sources import REPOSITORY
 from tests.support.scenes import VideoWriter
 
@@ -38,17 +39,17 @@ class Program:
     kinds: frozenset[str]
 
 
-def policy(profile: Profile, kinds: tuple[Kind, ...] = (Kind.FACE, Kind.PLATE)) -> Policy:
-    """The policy that all figures are taken with: the defaults, and nothing beside."""
-    rules = Policy(name="eval").kinds
-    return Policy(name="eval", profile=profile, kinds={kind: rules[kind] for kind in kinds})
+def rules(profile: Profile, folder: Path) -> Policy:
+    """The policy that all figures are taken with: faces and plates, every other key at its default."""
+    return load_policy(write_policy(folder / f"{profile.value}.yaml", profile))
 
 
 def veil(profile: Profile) -> Program:
     """`veil redact` with the default policy of a profile."""
 
     def mask(source: Path, output: Path) -> None:
-        run(veil_command(source, output, write_policy(output.with_suffix(".policy.yaml"), profile)))
+        policy = write_policy(output.with_suffix(".yaml"), profile)
+        run(veil_command(source, output, policy, "--quiet", "--overwrite"))
 
     return Program(f"veil {profile.value}", mask, frozenset({"face", "plate"}))
 
@@ -91,9 +92,9 @@ def run(command: list[str]) -> None:
         raise RuntimeError(f"{Path(command[0]).name} ended with {done.returncode}: {done.stderr[-800:]}")
 
 
-def per_frame(rules: Policy) -> Program:
+def per_frame(policy: Policy) -> Program:
     """Detection alone: the same detectors, size, threshold and padding on every frame, and black boxes."""
-    detectors = load_detectors(rules.detectors)
+    detectors = load_detectors(policy.detectors)
 
     def mask(source: Path, output: Path) -> None:
         with av.open(str(source)) as reader:
@@ -102,22 +103,22 @@ def per_frame(rules: Policy) -> Program:
             with VideoWriter(output, video.width, video.height, rate, crf=23) as writer:
                 for frame in reader.decode(video):
                     picture = frame.to_ndarray(format="rgb24")
-                    for x1, y1, x2, y2 in detected(picture, detectors, rules):
+                    for x1, y1, x2, y2 in detected(picture, detectors, policy):
                         picture[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)] = 0
                     writer.write(picture)
 
-    return Program("per-frame detection", mask, frozenset(rules.detectors))
+    return Program("per-frame detection", mask, frozenset(policy.detectors))
 
 
-def detected(picture: Image, detectors: dict[str, Detector], rules: Policy) -> list[tuple[int, int, int, int]]:
+def detected(picture: Image, detectors: dict[str, Detector], policy: Policy) -> list[tuple[int, int, int, int]]:
     """Padded boxes of what reaches the policy's threshold in one picture, in its own pixels."""
     height, width, _ = picture.shape
-    scale = min(1.0, rules.detection.long_side / max(width, height))
+    scale = min(1.0, policy.detection.long_side / max(width, height))
     size = (round(width * scale), round(height * scale))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else picture
     regions = []
-    for kind in rules.kinds:
-        rule = rules.rule(kind)
+    for kind in policy.kinds:
+        rule = policy.rule(kind)
         found = detectors[kind.value].detect([small], timeout_s=30.0)[0]
         boxes = found.xyxy[found.score >= rule.threshold] / scale
         margin = (boxes[:, 2:] - boxes[:, :2]) * rule.padding

@@ -16,7 +16,7 @@ from rich.console import Console
 from services.policy.model import Profile
 from tests.eval.exposure import Exposure, by_pixels
 from tests.eval.pictures import picture_videos
-from tests.eval.programs import Program, deface, per_frame, policy, veil
+from tests.eval.programs import Program, deface, per_frame, rules, veil
 from tests.eval.report import as_json, exposed_share, table
 from tests.support.scene_plans import MIXED, STANDARD, draw
 from tests.support.scene_sources import REPOSITORY, Sources, package_sources, shared_sources
@@ -83,14 +83,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
     parser.add_argument("--short", action="store_true", help="one small scene of each source, without deface")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of eval.json")
     options = parser.parse_args(arguments)
-    programs = [per_frame(policy(Profile.EVIDENCE)), veil(Profile.LIVE), veil(Profile.EVIDENCE)]
-    if not options.short:
-        programs.append(deface())
     console = Console(width=150)
     if shared_sources() is None:
         console.print("The shared data is absent: only the scene made from packages is measured.")
     groups: dict[str, dict[str, Exposure]] = {}
     with tempfile.TemporaryDirectory(prefix="veil-eval-") as folder:
+        policy = rules(Profile.EVIDENCE, Path(folder))
+        programs = [per_frame(policy), veil(Profile.LIVE), veil(Profile.EVIDENCE)]
+        if not options.short:
+            programs.append(deface())
         for video in videos(Path(folder), short=options.short):
             console.print(f"{video.group}: {video.path.stem}, {len(video.truth.frames)} frames")
             sums = groups.setdefault(video.group, {})
