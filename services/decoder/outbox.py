@@ -19,7 +19,7 @@ class Kind(Enum):
     END = auto()
 
 
-_SHED_AS = {Kind.KEYFRAME: "frames", Kind.PICTURE: "frames", Kind.SOUND: "sound", Kind.DETECTION: "detections"}
+_SHED_AS = {Kind.KEYFRAME: "frames", Kind.PICTURE: "frames", Kind.SOUND: "sound", Kind.DETECTION: "detection"}
 
 
 @dataclass(frozen=True, slots=True)

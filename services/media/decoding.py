@@ -1,7 +1,6 @@
 """Decoding access units: every unit handed in comes out once, as a picture or as a loss."""
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -56,7 +55,8 @@ class AccessUnitDecoder:
     """Decodes the access units of one epoch and never raises on what they hold.
 
     Units go in and come out in decoding order. From a damaged unit on everything is corrupt, until a keyframe starts
-    afresh: pictures that refer to a damaged one show its damage, flagged by the decoder or not.
+    afresh: pictures that refer to a damaged one show its damage, flagged by the decoder or not. Leading pictures of an
+    open group are shown before their keyframe and refer to the group before it, so they stay corrupt beyond it.
 
     Args:
         info: the epoch's stream.
@@ -74,13 +74,12 @@ class AccessUnitDecoder:
         self._keyframe_seq = -1
         self._restart = False
 
-    def decode(self, payload: bytes, seq: int, *, keyframe: bool, damaged: bool = False) -> Iterator[DecodedUnit]:
+    def decode(self, payload: bytes, seq: int, *, keyframe: bool, damaged: bool = False) -> list[DecodedUnit]:
         """Takes one access unit and gives out those that are decided, oldest first.
 
         `damaged` says that the unit is known to be incomplete.
         """
-        if keyframe and self._restart:
-            yield from self.flush()
+        before = self.flush() if keyframe and self._restart else []
         entry = _Pending(seq, keyframe, failed=damaged or not payload)
         self._restart |= entry.failed
         self._pending.append(entry)
@@ -91,9 +90,9 @@ class AccessUnitDecoder:
             entry.out = entry.failed = self._restart = True
             frames = []
         self._arrived(frames)
-        yield from self._decided()
+        return before + self._decided()
 
-    def flush(self) -> Iterator[DecodedUnit]:
+    def flush(self) -> list[DecodedUnit]:
         """Gives out everything still inside; decoding can go on with a keyframe."""
         try:
             frames = self._context.decode(None)
@@ -104,7 +103,7 @@ class AccessUnitDecoder:
         for entry in self._pending:
             entry.out = True
         self._restart = False
-        yield from self._decided()
+        return self._decided()
 
     def _make_context(self, threads: int) -> av.VideoCodecContext:
         context = video_context(self._info.codec, self._info.extradata)
@@ -129,16 +128,18 @@ class AccessUnitDecoder:
         for entry in list(self._pending)[:-_MOST_DELAYED]:
             entry.out = True
 
-    def _decided(self) -> Iterator[DecodedUnit]:
+    def _decided(self) -> list[DecodedUnit]:
+        decided = []
         while self._pending and self._pending[0].out:
             entry = self._pending.popleft()
             del self._by_seq[entry.seq]
-            yield DecodedUnit(entry.seq, entry.frame, self._is_corrupt(entry))
+            decided.append(DecodedUnit(entry.seq, entry.frame, self._is_corrupt(entry)))
+        return decided
 
     def _is_corrupt(self, entry: _Pending) -> bool:
         if entry.keyframe:
             self._leading_dirty, self._dirty, self._keyframe_seq = self._dirty, False, entry.seq
-        # Leading pictures are shown before their keyframe: what follows it never refers to them.
+        # What follows a keyframe in both orders never refers to its leading pictures.
         leading = entry.seq < self._keyframe_seq
         if entry.failed or (entry.frame is None and not self._may_skip):
             self._leading_dirty = True

@@ -55,7 +55,7 @@ def read(path: Path) -> tuple[Demuxer, list[SourceUnit]]:
 def decode(source: Demuxer, units: list[SourceUnit], threads: int = 1) -> list[DecodedUnit]:
     decoder = AccessUnitDecoder(source.info, threads)
     out = [done for unit in units for done in decoder.decode(unit.payload, unit.seq, keyframe=unit.keyframe)]
-    return out + list(decoder.flush())
+    return out + decoder.flush()
 
 
 def pictures(source: Demuxer, decoded: list[DecodedUnit]) -> dict[int, Picture]:

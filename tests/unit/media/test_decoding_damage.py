@@ -27,7 +27,7 @@ def decode(video: Video, damaged: Mapping[int, bytes], *, from_unit: int = 0) ->
     out: list[DecodedUnit] = []
     for unit in units[from_unit:]:
         out += decoder.decode(damaged.get(unit.seq, unit.payload), unit.seq, keyframe=unit.keyframe)
-    return out + list(decoder.flush())
+    return out + decoder.flush()
 
 
 def zeroed(payload: bytes) -> bytes:
