@@ -13,7 +13,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 from services.detect.convert_tflite import convert_ssd
-from services.detect.quantise import quantise
+from services.detect.quantise import Ranges, quantise
 
 _PIXELS = "pixels"
 
@@ -21,8 +21,7 @@ _PIXELS = "pixels"
 def convert_centerface(source: bytes) -> bytes:
     """CenterFace in 8 bits with free picture size, without its landmarks."""
     model = float_centerface(source)
-    text = resources.files("services.detect").joinpath("centerface-ranges.yaml").read_text(encoding="utf-8")
-    quantise(model, {name: (low, high) for name, (low, high) in yaml.safe_load(text).items()}, _PIXELS)
+    quantise(model, _ranges("centerface"), _PIXELS)
     return _serialise(model)
 
 
@@ -35,11 +34,22 @@ def float_centerface(source: bytes) -> onnx.ModelProto:
     model = onnx.load_from_string(source)
     _take_uint8(model.graph, "input.1")
     _rename_outputs(model.graph, {"537": ("heatmap", 1), "538": ("size", 2), "539": ("offset", 2)})
+    _as_opset_13(model)
     return model
 
 
 def convert_clp_det(source: bytes) -> bytes:
-    """clp_det for RGB instead of BGR, its mean inside, without the plates' corners."""
+    """clp_det for RGB with its large convolutions in 8 bits, without the plates' corners.
+
+    Only these gain: its many thin layers are faster in floats.
+    """
+    model = float_clp_det(source)
+    quantise(model, _ranges("clp_det"))
+    return _serialise(model)
+
+
+def float_clp_det(source: bytes) -> onnx.ModelProto:
+    """clp_det as published but for RGB instead of BGR, its mean inside, and its inputs and outputs."""
     model = onnx.load_from_string(source)
     graph = model.graph
     first = next(node for node in graph.node if "image" in node.input)
@@ -47,7 +57,8 @@ def convert_clp_det(source: bytes) -> bytes:
     weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights)[:, ::-1].copy(), weights.name))
     _take_uint8(graph, "image", mean=(123, 117, 104))
     _rename_outputs(graph, {"loc": ("loc", 4), "conf": ("conf", 2)})
-    return _serialise(model)
+    _as_opset_13(model)
+    return model
 
 
 CONVERTERS: Mapping[str, Callable[[bytes], bytes]] = {
@@ -99,6 +110,25 @@ def _rename_outputs(graph: onnx.GraphProto, wanted: Mapping[str, tuple[str, int]
         )
         graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     del graph.value_info[:]
+
+
+def _as_opset_13(model: onnx.ModelProto) -> None:
+    """States opset 13, which quantised models need; of the operators used, only Unsqueeze is written differently."""
+    for node in model.graph.node:
+        if node.op_type == "Unsqueeze" and node.attribute:
+            (axes,) = node.attribute
+            name = f"{node.output[0]}.axes"
+            model.graph.initializer.append(numpy_helper.from_array(np.array(axes.ints, np.int64), name))
+            node.input.append(name)
+            del node.attribute[:]
+    del model.opset_import[:]
+    model.opset_import.append(helper.make_opsetid("", 13))
+    model.ir_version = 8
+
+
+def _ranges(model: str) -> Ranges:
+    text = resources.files("services.detect").joinpath(f"{model}-ranges.yaml").read_text(encoding="utf-8")
+    return {name: (low, high) for name, (low, high) in yaml.safe_load(text).items()}
 
 
 def _serialise(model: onnx.ModelProto) -> bytes:

@@ -16,20 +16,21 @@ from onnx import helper, numpy_helper
 Ranges = Mapping[str, tuple[float, float]]
 """Least and greatest value of an activation, by the tensor's name."""
 
-_OPSET = 13
 _WEIGHT_MAX = 64
 """Weights keep seven bits: processors without VNNI add pairs of products in 16 bits, and eight would overflow there."""
 
 
-def quantise(model: onnx.ModelProto, ranges: Ranges, pixels: str) -> None:
+def quantise(model: onnx.ModelProto, ranges: Ranges, pixels: str = "") -> None:
     """Rewrites the model in place.
 
-    A convolution becomes an integer one if its result, or that of the Relu behind it, has a range; the others stay.
+    A convolution becomes an integer one if what it reads and its result, or that of the Relu behind it, have a range;
+    the others stay.
 
     Args:
-        model: float network of opset 9 to 13 whose operators did not change between these.
+        model: float network of opset 13 or later.
         ranges: of the tensors that are to be quantised.
-        pixels: name of the Cast node's output that turns the picture's bytes into floats; it becomes a dequantisation.
+        pixels: name of the Cast node's output that turns the picture's bytes into floats, if a quantised convolution
+            reads it: it becomes a dequantisation.
     """
     graph = model.graph
     quantiser = _Quantiser(graph, ranges)
@@ -45,8 +46,6 @@ def quantise(model: onnx.ModelProto, ranges: Ranges, pixels: str) -> None:
     constants = [tensor for tensor in graph.initializer if tensor.name in used] + quantiser.constants
     del graph.initializer[:]
     graph.initializer.extend(constants)
-    del model.opset_import[:]
-    model.opset_import.append(helper.make_opsetid("", _OPSET))
 
 
 class _Quantiser:
@@ -80,7 +79,8 @@ class _Quantiser:
         result = self._melted.get(node.output[0], node.output[0])
         if result not in self._ranges:
             return [node]
-        before = self._integer_weights(node) if node.op_type == "Conv" else []
+        integer = node.op_type == "Conv" and node.input[0] in self._scales
+        before = self._integer_weights(node) if integer else []
         node.output[0] = f"{result}.float"
         low, high = self._ranges[result]
         scale = np.float32((high - low) / 255)

@@ -82,9 +82,9 @@ def test_unneeded_outputs_and_their_weights_are_dropped(small_centerface: bytes)
 
 def test_quantised_it_says_nearly_the_same_with_integer_convolutions(small_centerface: bytes) -> None:
     images = _RNG.integers(0, 256, (1, 64, 64, 3)).astype(np.uint8)
-    ranges = calibrate.measure(convert.float_centerface(small_centerface), [images[0]])
-    assert set(ranges) == {"r1", "c2", "a1"}
     model = convert.float_centerface(small_centerface)
+    ranges = calibrate.measure(model, calibrate.every_step(model), [images[0]])
+    assert set(ranges) == {"r1", "c2", "a1"}
     quantise(model, ranges, "pixels")
     onnx.checker.check_model(model)
     outputs = ("heatmap", "size", "offset")
@@ -121,7 +121,7 @@ def test_clp_det_takes_rgb_and_subtracts_its_mean() -> None:
     ]
     published = _published("image", nodes, ["loc", "conf", "landms"], weights)
     images = _RNG.integers(0, 256, (1, 6, 5, 3)).astype(np.uint8)
-    (loc,) = OnnxSession(convert.convert_clp_det(published)).run(("loc",), images, 5)
+    (loc,) = OnnxSession(convert.float_clp_det(published).SerializeToString()).run(("loc",), images, 5)
     bgr_less_mean = images[..., ::-1].astype(np.float32) - np.array([104, 117, 123], np.float32)
     assert np.allclose(loc.ravel(), (bgr_less_mean @ weights["w"][:, :, 0, 0].T).ravel(), atol=1e-2)
 
@@ -129,3 +129,24 @@ def test_clp_det_takes_rgb_and_subtracts_its_mean() -> None:
 def test_a_conversion_is_deterministic(small_centerface: bytes) -> None:
     made = {convert.float_centerface(small_centerface).SerializeToString(deterministic=True) for _ in range(3)}
     assert len(made) == 1
+
+
+def test_only_convolutions_whose_ends_have_ranges_become_integers(small_centerface: bytes) -> None:
+    model = convert.float_centerface(small_centerface)
+    quantise(model, {"r1": (0, 4), "c2": (-4, 4)})
+    stored = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    assert stored["w1"] == stored["w3"] == TensorProto.FLOAT
+    assert stored["w2.bytes"] == TensorProto.INT8
+    images = _RNG.integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
+    OnnxSession(model.SerializeToString()).run(("heatmap",), images, 5)
+
+
+def test_large_convolutions_are_found_with_what_they_read_and_write() -> None:
+    weights = {"thin": np.zeros((16, 3, 3, 3)), "large": np.zeros((4, 16, 3, 3)), "point": np.zeros((4, 16, 1, 1))}
+    nodes = [
+        helper.make_node("Conv", ["image", "thin"], ["a"]),
+        helper.make_node("Conv", ["a", "large"], ["loc"]),
+        helper.make_node("Conv", ["a", "point"], ["conf"]),
+    ]
+    model = onnx.load_from_string(_published("image", nodes, ["loc", "conf"], weights))
+    assert calibrate.around_large_convolutions(model) == ["a", "loc"]
