@@ -114,6 +114,8 @@ class Outputs:
     def _count(self) -> None:
         for target, sink in self._sinks:
             shed, faults = self._seen.get(target, (0, 0))
+            if (sink.shed, sink.faults) == (shed, faults):
+                continue
             metrics.SHED.labels(target.kind).inc(sink.shed - shed)
             metrics.SINK_ERRORS.labels(target.kind).inc(sink.faults - faults)
             self._seen[target] = (sink.shed, sink.faults)
