@@ -78,7 +78,7 @@ def embedded_line(
     cv2.setNumThreads(1)
     bus = MemoryBus(groups=_READERS)
     decoder = DecoderStage(DecoderSettings(), cameras, policies)
-    encoder = EncoderStage(EncoderSettings(), targets, policies, _ending(cameras))
+    encoder = EncoderStage(EncoderSettings(), targets, policies, expected=[camera.camera_id for camera in cameras])
     stages = (
         decoder,
         InferenceStage(InferenceSettings(timeout_s=detector_timeout_s), detectors),
@@ -87,8 +87,3 @@ def embedded_line(
         encoder,
     )
     return EmbeddedLine(Line(bus, stages), bus, decoder, encoder)
-
-
-def _ending(cameras: Sequence[Camera]) -> list[str] | None:
-    """The cameras after whose end the line has nothing left to do; None if a live one never ends."""
-    return None if any(camera.is_live for camera in cameras) else [camera.camera_id for camera in cameras]

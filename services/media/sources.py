@@ -30,11 +30,13 @@ class Camera:
         camera_id: key of all its messages.
         url: path, rtsp:// or http:// address, or video device. May hold credentials: print `name` instead.
         live: a live source sheds and reconnects, a file waits and ends. None: told from the url.
+        loop: a file that plays in its own time, over and over, as a camera would; goes with `live`.
     """
 
     camera_id: str
     url: str
     live: bool | None = None
+    loop: bool = False
 
     @property
     def is_live(self) -> bool:

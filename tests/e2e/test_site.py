@@ -1,0 +1,66 @@
+"""`run_site`: several cameras in one process, live, each masked by its own policy, stopped cleanly."""
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from services.detect.interface import Detector
+from services.embedded.site import run_site
+from services.policy.site import load_site
+from tests.support.frames import luma
+from tests.support.similarity import CLEAR, region_similarity
+
+pytestmark = pytest.mark.models
+
+SITE = """\
+name: test
+policy: {policy}
+cameras:
+  - id: hall
+    source: {video}
+    loop: true
+    outputs: {{mp4: hall.mp4, hls: hall}}
+  - id: gate
+    source: {video}
+    loop: true
+    overrides: {{mode: solid}}
+    outputs: {{mp4: gate.mp4}}
+"""
+
+
+def run_for(site: Path, seconds: float, detectors: Mapping[str, Detector]) -> None:
+    stop = threading.Event()
+    threading.Timer(seconds, stop.set).start()
+    began = time.monotonic()
+    run_site(load_site(site), stop, detectors=detectors)
+    assert time.monotonic() - began < seconds + 15, "a stop is prompt"
+
+
+def test_i1_i7_two_live_cameras_are_masked_recorded_and_stopped(
+    carphone: Path, faces: NDArray[np.float64], detectors: Mapping[str, Detector], tmp_path: Path
+) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(SITE.format(policy="store", video=carphone))
+    run_for(site, 8, detectors)
+    source = luma(carphone)
+    for camera in ("hall", "gate"):
+        recordings = sorted(tmp_path.glob(f"{camera}-*.mp4"))
+        assert recordings, "a live recording carries the time of its epoch"
+        shown = 0
+        for recording in recordings:
+            frames = luma(recording)
+            shown += len(frames)
+            for before, after, box in zip(source, frames, faces, strict=False):
+                assert region_similarity(before, after, box) < CLEAR
+        assert 60 < shown < 260, "about eight seconds of 30 frames, in the camera's own time"
+    playlist = (tmp_path / "hall" / "index.m3u8").read_text()
+    segments = [line for line in playlist.splitlines() if line.endswith(".ts")]
+    assert segments
+    with av.open(str(tmp_path / "hall" / segments[-1])) as segment:
+        assert sum(1 for _ in segment.decode(video=0)) > 0
