@@ -31,7 +31,7 @@ def small_centerface() -> bytes:
         "w1": _RNG.normal(size=(8, 3, 3, 3)) / 500,
         "b1": _RNG.normal(size=8),
         "w2": _RNG.normal(size=(8, 8, 1, 1)),
-        "b2": _RNG.normal(size=8),
+        "b2": 3 * _RNG.normal(size=8),
         "w3": _RNG.normal(size=(1, 8, 1, 1)),
         "b3": np.zeros(1),
         "w4": _RNG.normal(size=(2, 8, 1, 1)),
@@ -93,6 +93,9 @@ def test_quantised_it_says_nearly_the_same_with_integer_convolutions(small_cente
     for quantised, exact in zip(ours, theirs, strict=True):
         assert np.abs(quantised - exact).mean() < 0.03 * np.ptp(exact)
         assert not np.array_equal(quantised, exact)
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    # Integer kernels add the bias to sums of products: it must be in their unit.
+    assert np.allclose(values["b2.float.scale"], values["w2.float.scale"] * values["r1.scale"], rtol=1e-5)
     stored = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     assert stored["w1.bytes"] == stored["w2.bytes"] == TensorProto.INT8
     assert stored["b1.whole"] == TensorProto.INT32

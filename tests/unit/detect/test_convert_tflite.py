@@ -111,7 +111,7 @@ class Writer:
 
 
 _RNG = np.random.default_rng(2)
-_STEM, _STEM_BIAS = _RNG.normal(size=(4, 1, 1, 3)), _RNG.normal(size=4) + 1
+_STEM, _STEM_BIAS = _RNG.normal(size=(4, 1, 1, 3)), _RNG.normal(size=4) + 5
 _DEPTH, _DEPTH_BIAS = _RNG.normal(size=(1, 1, 1, 4)), _RNG.normal(size=4)
 _HEAD, _HEAD_BIAS = _RNG.normal(size=(6, 1, 1, 4)), _RNG.normal(size=6)
 

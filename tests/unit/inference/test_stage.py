@@ -267,6 +267,7 @@ def test_frames_behind_a_hanging_detector_time_out_too_and_it_is_not_called_agai
 def test_a_detector_that_comes_back_is_used_again_and_its_late_answer_is_not(make: Make) -> None:
     face = Stuck("face")
     stage = make(face, timeout_s=0.1)
+    threads = threading.active_count()
     stage.submit(_frame(0))
     (late,) = _wait(stage, 1)
     assert _statuses(late) == {"face": _Status.TIMED_OUT}
@@ -277,6 +278,7 @@ def test_a_detector_that_comes_back_is_used_again_and_its_late_answer_is_not(mak
     assert _statuses(after) == {"face": _Status.RAN}
     assert list(after.detections.results[0].boxes.xyxy) == [0, 0, 60, 30]
     assert face.most_inside == 1
+    assert threading.active_count() == threads
 
 
 def test_results_leave_in_the_order_in_which_frames_came(make: Make) -> None:
