@@ -113,6 +113,20 @@ def test_leading_pictures_stay_corrupt_after_the_keyframe_of_an_open_group(tmp_p
     assert not any(seq > second.seq for seq in corrupt)
 
 
+def test_a_damaged_leading_picture_spoils_the_other_leading_ones_only(tmp_path: Path) -> None:
+    options = {"x264-params": "open-gop=1:keyint=8:min-keyint=8:scenecut=0:bframes=3:b-adapt=0:threads=1"}
+    source, units = read(make_video(tmp_path / "a.mkv", frames=32, options=options))
+    at = next(at for at, unit in enumerate(units) if unit.keyframe and unit.seq > 0) + 1
+    decoder = AccessUnitDecoder(source.info)
+    out: list[DecodedUnit] = []
+    for number, unit in enumerate(units):
+        out += decoder.decode(unit.payload, unit.seq, keyframe=unit.keyframe, damaged=number == at)
+    out += decoder.flush()
+    leading = {unit.seq for unit in units[at:] if unit.seq < units[at - 1].seq}
+    assert len(leading) == 3
+    assert {unit.seq for unit in out if unit.corrupt and unit.seq <= 12} == leading
+
+
 def test_nothing_before_the_first_keyframe_passes_for_sound(h264: Video, reordered: Video) -> None:
     for video in (h264, reordered):
         out = decode(video, {}, from_unit=4)

@@ -56,8 +56,8 @@ def test_repeated_pts_are_moved_apart() -> None:
 
 
 def test_a_clock_that_starts_again_goes_on_behind_the_old_one() -> None:
-    out = numbered([unit(p, p) for p in (1000, 1001, 1002, 0, 1, 2)])
-    assert [u.pts for u in out] == [1000, 1001, 1002, 1003, 1004, 1005]
+    out = numbered([unit(p, p) for p in (1000, 1040, 1080, 0, 40, 80)])
+    assert [u.pts for u in out] == [1000, 1040, 1080, 1081, 1121, 1161]
     assert [u.seq for u in out] == list(range(6))
 
 
