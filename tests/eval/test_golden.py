@@ -1,20 +1,19 @@
 """The short run must not leave more exposed than the figures that were last agreed on."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from tests.eval.run import main
+from tests.eval import run
 
-GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())
+GOLDEN = json.loads(run.GOLDEN.read_text())
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
 def short_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    return main(["--short", "--out", str(tmp_path_factory.mktemp("eval"))])
+    return run.main(["--short", "--out", str(tmp_path_factory.mktemp("eval"))])
 
 
 @pytest.mark.parametrize("group", sorted(GOLDEN["groups"]))

@@ -152,19 +152,19 @@ class VideoWriter:
         self._container = av.open(str(path), "w")
         self._stream = self._container.add_stream("libx264", rate=Fraction(fps))
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
-        self._stream.options = {"crf": str(crf), "preset": "veryfast"}
+        # With macroblock trees the same pictures don't always give the same file.
+        self._stream.options = {"crf": str(crf), "preset": "veryfast", "x264-params": "mbtree=0"}
         self._stream.thread_count = 2
 
     def write(self, picture: Picture) -> None:
-        for packet in self._stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
-            self._container.mux(packet)
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p", threads=1)
+        self._container.mux(self._stream.encode(frame))
 
     def __enter__(self) -> "VideoWriter":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for packet in self._stream.encode(None):
-            self._container.mux(packet)
+        self._container.mux(self._stream.encode(None))
         self._container.close()
 
 
