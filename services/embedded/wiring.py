@@ -30,6 +30,7 @@ from services.media.sources import Camera
 from services.policy.model import PolicyBook
 from services.renderer.settings import RendererSettings
 from services.renderer.stage import RendererStage
+from services.runtime.memory import keep_freed_memory
 from services.tracker.settings import TrackerSettings
 from services.tracker.stage import TrackerStage
 
@@ -46,6 +47,10 @@ _READERS: Mapping[Topic, tuple[str, ...]] = {
     METADATA_TRACKS: (RECORDER,),
     METADATA_STATS: (RECORDER,),
 }
+
+# A dozen detection pictures on the bus and as many in the stage keep the detectors busy. More would only let the
+# decoder run further ahead, with every picture in between held in memory.
+_DETECT_MB = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +81,13 @@ def embedded_line(
     """
     # OpenCV's own threads would compete with the stages' threads; what it does here takes well under a millisecond.
     cv2.setNumThreads(1)
-    bus = MemoryBus(groups=_READERS)
+    keep_freed_memory()
+    bus = MemoryBus(groups=_READERS, limits={FRAMES_DETECT: _DETECT_MB << 20})
     decoder = DecoderStage(DecoderSettings(), cameras, policies)
     encoder = EncoderStage(EncoderSettings(), targets, policies, expected=[camera.camera_id for camera in cameras])
     stages = (
         decoder,
-        InferenceStage(InferenceSettings(timeout_s=detector_timeout_s), detectors),
+        InferenceStage(InferenceSettings(timeout_s=detector_timeout_s, in_flight_mb=_DETECT_MB), detectors),
         TrackerStage(TrackerSettings(), policies),
         RendererStage(RendererSettings(), policies),
         encoder,

@@ -9,7 +9,6 @@ from services.bus.interface import Position, Record
 from services.bus.topics import VIDEO_REDACTED
 from services.encoder import metrics
 from services.encoder.outputs import Outputs
-from services.encoder.tally import Count
 from services.media.encoding import EncodedPicture, H264Encoder, H264Options
 from services.media.picture import Picture
 from services.runtime.stage import Emission
@@ -34,7 +33,6 @@ class Epoch:
         first: its first frame.
         options: of the encoder.
         outputs: where access units go beside the bus.
-        count: what is counted of the camera.
         clock: seconds since 1970.
     """
 
@@ -43,7 +41,6 @@ class Epoch:
         first: pb.RenderedFrame,
         options: H264Options,
         outputs: Outputs,
-        count: Count,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.number = first.epoch
@@ -54,7 +51,7 @@ class Epoch:
         rate = first.frame_rate if first.frame_rate > 0 else _GUESSED_RATE
         self._usual_duration = max(1, round(1 / (Fraction(rate) * self._time_base)))
         self._frame_rate = first.frame_rate
-        self._options, self._count, self._clock = options, count, clock
+        self._options, self._clock = options, clock
         self._encoder: H264Encoder | None = None
         self._inside: dict[int, _Inside] = {}
         self._last_seq = -1
@@ -69,7 +66,6 @@ class Epoch:
             return [Emission(done=(position,))]
         self._last_seq = frame.seq
         if picture is None:
-            self._count.dropped += 1
             metrics.DROPPED.inc()
             self._lengthen(frame.pts + (frame.duration or self._usual_duration))
             return [Emission(done=(position,))]
@@ -142,7 +138,6 @@ class Epoch:
         return self._last_dts
 
     def _measure(self, picture: EncodedPicture, frame: pb.RenderedFrame) -> None:
-        self._count.add(frame)
         metrics.FRAMES.inc()
         metrics.BYTES.inc(len(picture.payload))
         if picture.keyframe:

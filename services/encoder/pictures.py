@@ -4,6 +4,7 @@ import av
 import numpy as np
 
 from services.bus.interface import InvalidMessage, Record
+from services.media.decoding import packet_of
 from services.media.picture import Picture
 from services.schema import pb
 
@@ -33,7 +34,7 @@ def _decode(jpeg: bytes, full_range: bool) -> Picture:
     decoder = av.CodecContext.create("mjpeg", "r")
     decoder.thread_count = 1
     try:
-        frames = decoder.decode(av.Packet(jpeg))
+        frames = decoder.decode(packet_of(jpeg))
     except av.FFmpegError as error:
         raise InvalidMessage("a frame whose JPEG can't be decoded") from error
     if len(frames) != 1 or not isinstance(frames[0], av.VideoFrame) or frames[0].format.name != "yuvj420p":

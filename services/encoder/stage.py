@@ -14,7 +14,6 @@ from services.encoder.epoch import Epoch
 from services.encoder.outputs import OpenSink, Outputs
 from services.encoder.pictures import picture_of
 from services.encoder.settings import EncoderSettings
-from services.encoder.tally import Count, Tally
 from services.media.picture import Picture
 from services.media.sink import Sink, Target
 from services.media.sinks import open_sink
@@ -58,7 +57,6 @@ class EncoderStage:
         self._epochs: dict[str, Epoch] = {}
         self._newest: dict[str, int] = {}
         self._ended: set[str] = set()
-        self._counts: dict[str, Count] = {}
         self._failures: dict[str, str] = {}
         self._leaving: list[Sink] = []
 
@@ -71,11 +69,6 @@ class EncoderStage:
     def failures(self) -> Mapping[str, str]:
         """camera_id → the sentence of its first output that could not be written. Readable from any thread."""
         return dict(self._failures)
-
-    def tally(self, camera_id: str) -> Tally:
-        """A camera's counts so far. Readable from any thread."""
-        count = self._counts.get(camera_id)
-        return count.snapshot() if count is not None else Tally()
 
     def submit(self, message: Message) -> None:
         """Takes one message. Raises Backpressure over the byte budget, InvalidMessage."""
@@ -171,8 +164,7 @@ class EncoderStage:
             self._open_sink,
             partial(self._failures.setdefault, camera_id),
         )
-        count = self._counts.setdefault(camera_id, Count())
-        epoch = self._epochs[camera_id] = Epoch(first, self._settings.h264, outputs, count)
+        epoch = self._epochs[camera_id] = Epoch(first, self._settings.h264, outputs)
         self._newest[camera_id] = first.epoch
         return epoch
 

@@ -220,7 +220,7 @@ def video_context(codec: str, extradata: bytes) -> av.VideoCodecContext:
     return context
 
 
-def packet_of(payload: bytes, opaque: int) -> "av.Packet[Any]":
+def packet_of(payload: bytes, opaque: int | None = None) -> "av.Packet[Any]":
     """A packet that decoders may read. Made of bytes directly, it would lack the zeros that they read past its end."""
     packet: av.Packet[Any] = av.Packet(len(payload))
     packet.update(payload)

@@ -93,7 +93,7 @@ class Muxer:
         except (ValueError, KeyError, av.FFmpegError) as error:
             raise SinkError(
                 f"{self._shown} can't hold {unit.codec} sound with {unit.channels} channels at {unit.sample_rate} Hz; "
-                "write a .mov or .mkv file, or let the policy drop sound"
+                "write a .mov file, or let the policy drop sound"
             ) from error
         context.extradata = unit.extradata or None
         stream.time_base = Fraction(unit.time_base_num, unit.time_base_den)

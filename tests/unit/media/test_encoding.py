@@ -6,6 +6,7 @@ from itertools import pairwise
 import av
 import pytest
 
+from services.media.decoding import packet_of
 from services.media.encoding import EncodedPicture, H264Encoder, H264Options
 from services.media.marking import MARK_TEXT, MARK_UUID, insert_mark, is_marked
 from services.media.rtp import nal_units
@@ -25,7 +26,7 @@ def encode(times: list[int], time_base: Fraction, *, live: bool, full_range: boo
 
 def decode(payloads: list[bytes]) -> list[av.VideoFrame]:
     decoder = av.CodecContext.create("h264", "r")
-    packets = [av.Packet(payload) for payload in payloads]
+    packets = [packet_of(payload) for payload in payloads]
     return [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
 
 

@@ -4,6 +4,7 @@ import av
 import numpy as np
 import pytest
 
+from services.media.decoding import packet_of
 from services.media.picture import Picture
 from services.media.planar_jpeg import PlanarJpegEncoder
 
@@ -20,7 +21,7 @@ def smooth(width: int, height: int) -> Picture:
 def test_planes_come_back_as_they_were(size: tuple[int, int]) -> None:
     encoder = PlanarJpegEncoder(90)
     for _ in range(2):
-        (frame,) = av.CodecContext.create("mjpeg", "r").decode(av.Packet(encoder.encode(smooth(*size))))
+        (frame,) = av.CodecContext.create("mjpeg", "r").decode(packet_of(encoder.encode(smooth(*size))))
         assert frame.format.name == "yuvj420p"
         assert np.abs(frame.to_ndarray().astype(int) - smooth(*size).data).max() <= 6
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from services.media.decoding import packet_of
 from services.media.picture import Picture
 from services.renderer import RendererSettings
 from services.schema import pb
@@ -123,7 +124,7 @@ def test_encoded_frames_hold_the_planes_and_stay_masked() -> None:
     harness.span(0, 0, segment((40, 30, 72, 70)))
     out = harness.run().only()
     assert out.pixels is None
-    (frame,) = av.CodecContext.create("mjpeg", "r").decode(av.Packet(out.message.jpeg))
+    (frame,) = av.CodecContext.create("mjpeg", "r").decode(packet_of(out.message.jpeg))
     assert frame.format.name == "yuvj420p"
     planes = frame.to_ndarray()
     assert np.abs(planes[:25].astype(int) - smooth[:25]).mean() < 3
