@@ -1,6 +1,7 @@
 """The demo: fetches a real street video and the models, masks the video, and prints what it did.
 
-Results are in out/demo/: masked.mp4, report.html, summary.json, metadata.jsonl.
+Results are in out/demo/: masked.mp4, report.html, summary.json, metadata.jsonl, and frames.jpg, some masked frames side
+by side.
 """
 
 import json
@@ -8,10 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 from samples import sample
+
+from services.report.thumbnails import thumbnails
 
 OUT = Path(__file__).resolve().parent.parent / "out" / "demo"
 VIDEO = "bikes.mp4"
+MOMENTS_S = (1.7, 2.0, 4.4, 5.2, 6.0, 8.2)
+COLUMNS = 3
 
 
 def veil(*arguments: str) -> None:
@@ -19,6 +26,14 @@ def veil(*arguments: str) -> None:
     status = subprocess.run([sys.executable, "-m", "services", *arguments], check=False).returncode  # noqa: S603
     if status:
         sys.exit(status)
+
+
+def contact_sheet(video: Path, path: Path) -> None:
+    """Writes frames of a masked video side by side into one JPEG."""
+    jpegs = [np.frombuffer(picture.jpeg, np.uint8) for picture in thumbnails(video, list(MOMENTS_S))]
+    pictures = [cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for jpeg in jpegs]
+    rows = [np.hstack(pictures[i : i + COLUMNS]) for i in range(0, len(pictures), COLUMNS)]
+    cv2.imwrite(str(path), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 85])
 
 
 def main() -> None:
@@ -32,6 +47,7 @@ def main() -> None:
         *("--summary", str(OUT / "summary.json")),
         *("--metadata", str(OUT / "metadata.jsonl")),
     )
+    contact_sheet(OUT / "masked.mp4", OUT / "frames.jpg")
     summary = json.loads((OUT / "summary.json").read_text())
     lines = {
         "video": f"{summary['frames']} frames, {summary['width']}×{summary['height']}, {summary['duration_s']:.0f} s",
@@ -40,6 +56,7 @@ def main() -> None:
         "closed": f"{summary['closed']} frames",
         "speed": f"{summary['fps']:.0f} frames/s, {summary['cpu_s_per_frame'] * 1000:.1f} ms of CPU a frame",
         "masked video": str(OUT.relative_to(Path.cwd()) / "masked.mp4"),
+        "some frames": str(OUT.relative_to(Path.cwd()) / "frames.jpg"),
         "report": str(OUT.relative_to(Path.cwd()) / "report.html"),
     }
     for name, text in lines.items():

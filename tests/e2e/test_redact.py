@@ -69,9 +69,7 @@ def test_an_input_that_breaks_off_leaves_no_output(
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_an_interrupt_leaves_no_output(
-    policy: Policy, detectors: Mapping[str, Detector], tmp_path: Path
-) -> None:
+def test_an_interrupt_leaves_no_output(policy: Policy, detectors: Mapping[str, Detector], tmp_path: Path) -> None:
     long = tmp_path / "long.mp4"
     make_video(long, frames=2000, size=(320, 240))
 

