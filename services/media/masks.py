@@ -1,12 +1,12 @@
-"""Masks on a picture's own colour planes: what they show comes from three coarse numbers, never from the pixels.
+"""Masks on a picture's own colour planes: what they show comes from one coarse level of grey, never from the pixels.
 
 Why so little. A mask of picture-dependent tiles still tells people apart, even when it is coarse: on the AT&T faces
 (40 people, chance .025) an attacker who compares nothing but the tiles with a gallery masked the same way names .86 of
-them at 4 cells across, .64 where the tiles are quantised to 8 levels as well, .20 at 2 cells. With one colour for the
-whole box, rounded to steps of 64 (luma) and 24 (chroma) up or down by chance, he names .03, and .05 where he has eight
-tracks of everybody; on LFW (80 people, chance .013) .015 and .015: at most about twice chance. So a mosaic here is that
-one colour, broken into tiles by a pattern that has nothing to do with the picture, and a blur is the same tiles, drawn
-smoothly. A track keeps its colour and its pattern for life: motion adds nothing.
+them at 4 cells across, .64 where the tiles are quantised to 8 levels as well, .20 at 2 cells. With one grey for the
+whole box, rounded to steps of 64 up or down by chance, he names .03, and .05 where he has eight tracks of everybody; on
+LFW (80 people, chance .013) .015 and .015, even with two coarse numbers of colour beside it: at most about twice
+chance. So a mosaic here is that one grey, broken into tiles by a pattern that has nothing to do with the picture, and a
+blur is the same tiles, drawn smoothly. A track keeps its grey and its pattern for life: motion adds nothing.
 """
 
 from collections import OrderedDict
@@ -28,37 +28,17 @@ CELL_MIN_PX = 8
 CLOSED_CELLS = 8
 """Tiles along the longer side of a closed picture."""
 
-_LUMA_STEP = 64
-_CHROMA_STEP = 24
-_PATTERN = 28  # tiles differ from the box's colour by at most this many levels of luma
+_STEP = 64
+_PATTERN = 28  # tiles differ from the box's grey by at most this many levels
 _DARK, _BRIGHT = 16, 235
 _NEUTRAL = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Colour:
-    """A coarse colour: one of 6 levels of luma and 11 of each chroma."""
-
-    y: int
-    u: int
-    v: int
-
-    @classmethod
-    def of(cls, picture: Picture, x1: int, y1: int, x2: int, y2: int, random: np.random.Generator) -> "Colour":
-        """The mean of an area of even corners, rounded up or down by chance until it tells nobody apart."""
-        half = slice(y1 // 2, y2 // 2), slice(x1 // 2, x2 // 2)
-        luma = cv2.mean(picture.y[y1:y2, x1:x2])[0]
-        u, v = cv2.mean(picture.u[half])[0], cv2.mean(picture.v[half])[0]
-        up_y, up_u, up_v = random.uniform(-0.5, 0.5, 3).tolist()
-        return cls(
-            _coarse(luma, _LUMA_STEP // 2, _LUMA_STEP, up_y),
-            _coarse(u, _NEUTRAL, _CHROMA_STEP, up_u),
-            _coarse(v, _NEUTRAL, _CHROMA_STEP, up_v),
-        )
-
-
-def _coarse(level: float, origin: int, step: int, up: float) -> int:
-    return min(max(origin + round((level - origin) / step + up) * step, _DARK), _BRIGHT)
+def _grey(picture: Picture, x1: int, y1: int, x2: int, y2: int, random: np.random.Generator) -> int:
+    """The mean luma of an area, one of 6 levels, rounded up or down by chance until it tells nobody apart."""
+    luma = cv2.mean(picture.y[y1:y2, x1:x2])[0]
+    level = round((luma - _STEP / 2) / _STEP + random.uniform(-0.5, 0.5))
+    return min(max(_STEP // 2 + level * _STEP, _DARK), _BRIGHT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +46,12 @@ class Shade:
     """What one track's mask looks like.
 
     Attributes:
-        colour: of the whole box.
-        tiles: (rows, columns) luma, from `colour` and the pattern.
+        grey: luma of the whole box.
+        tiles: (rows, columns) luma, from `grey` and the pattern.
         side: longer side in pixels of the box it was made for.
     """
 
-    colour: Colour
+    grey: int
     tiles: Plane
     side: int
 
@@ -79,7 +59,7 @@ class Shade:
 class Shades:
     """The shades of one stream's tracks: each is made when its track is first masked, and held.
 
-    Only the number of tiles follows a box that has grown or shrunk to half or twice its size; the colour never changes.
+    Only the number of tiles follows a box that has grown or shrunk to half or twice its size; the grey never changes.
     The track masked longest ago is forgotten when there are more than `capacity`.
     """
 
@@ -96,21 +76,21 @@ class Shades:
         if held is not None and side < held.side * 2 and side * 2 > held.side:
             self._shades.move_to_end(track)
             return held
-        colour = held.colour if held is not None else Colour.of(picture, *box, self._random)
-        shade = Shade(colour, self._tiles(colour, width, height, CELLS / max(1.0, strength)), side)
+        grey = held.grey if held is not None else _grey(picture, *box, self._random)
+        shade = Shade(grey, self._tiles(grey, width, height, CELLS / max(1.0, strength)), side)
         self._shades[track] = shade
         if len(self._shades) > self._capacity:
             self._shades.popitem(last=False)
         return shade
 
-    def _tiles(self, colour: Colour, width: int, height: int, cells: float) -> Plane:
+    def _tiles(self, grey: int, width: int, height: int, cells: float) -> Plane:
         cell = max(CELL_MIN_PX, max(width, height) / cells)
         shape = max(1, round(height / cell)), max(1, round(width / cell))
-        return _tiles(self._random, colour, shape)
+        return _tiles(self._random, grey, shape)
 
 
-def _tiles(random: np.random.Generator, colour: Colour, shape: tuple[int, int]) -> Plane:
-    return np.clip(colour.y + random.integers(-_PATTERN, _PATTERN + 1, shape), _DARK, _BRIGHT).astype(np.uint8)
+def _tiles(random: np.random.Generator, grey: int, shape: tuple[int, int]) -> Plane:
+    return np.clip(grey + random.integers(-_PATTERN, _PATTERN + 1, shape), _DARK, _BRIGHT).astype(np.uint8)
 
 
 def outer_bounds(
@@ -160,7 +140,7 @@ def mask(
         ValueError: on an unknown mode. The picture may be partly masked then.
     """
     y, u, v = picture.y, picture.u, picture.v
-    # Shades are made before anything is drawn, so that no box takes its colour from another's mask.
+    # Shades are made before anything is drawn, so that no box takes its grey from another's mask.
     visible = [
         (index, box, mode, None if mode == "solid" else shades.of(track, picture, box, strength))
         for index, (box, track, mode) in enumerate(zip(bounds, tracks, modes, strict=True))
@@ -171,11 +151,9 @@ def mask(
         half = slice(y1 // 2, y2 // 2), slice(x1 // 2, x2 // 2)
         if shade is None:
             luma[:] = _DARK
-            u[half] = v[half] = _NEUTRAL
         else:
             _stretch(shade.tiles, luma, _interpolation(mode))
-            u[half] = shade.colour.u
-            v[half] = shade.colour.v
+        u[half] = v[half] = _NEUTRAL
     return [index for index, *_ in visible]
 
 
@@ -194,18 +172,17 @@ def _interpolation(mode: str) -> int:
 
 
 def close_picture(picture: Picture) -> None:
-    """Masks the whole picture in place: its one coarse colour, in tiles that have nothing to do with it.
+    """Masks the whole picture in place: its one coarse grey, in tiles that have nothing to do with it.
 
     Callers hold the result for as long as a run of closed pictures lasts.
     """
     width, height = picture.width, picture.height
     random = np.random.default_rng(0)
-    colour = Colour.of(picture, 0, 0, width, height, random)
+    grey = _grey(picture, 0, 0, width, height, random)
     cell = max(width, height) / CLOSED_CELLS
     shape = max(1, round(height / cell)), max(1, round(width / cell))
-    _stretch(_tiles(random, colour, shape), picture.y, cv2.INTER_NEAREST)
-    picture.u[:] = colour.u
-    picture.v[:] = colour.v
+    _stretch(_tiles(random, grey, shape), picture.y, cv2.INTER_NEAREST)
+    picture.u[:] = picture.v[:] = _NEUTRAL
 
 
 class Zone:

@@ -181,7 +181,7 @@ def test_options_reach_the_pipeline(tmp_path: Path, clip: Path, jobs: list[Redac
     policy = job.policy
     assert (policy.mode, policy.strength, policy.sound, policy.badge) == (Mode.BLUR, 2, "keep", True)
     assert set(policy.kinds) == {Kind.FACE, Kind.PLATE}
-    assert policy.rule(Kind.FACE).threshold == 0.25
+    assert policy.rule(Kind.FACE).threshold == 0.15
     assert "out.mp4: 10 frames in 0.5 s (20.0 fps), 7 face masks, 0 plate masks\n" in result.stdout
 
 

@@ -149,13 +149,13 @@ class TestIrreversible:
                 for a, b in zip(inside(first, FACE), inside(apply(other, FACE, mode=mode), FACE), strict=True)
             )
 
-    def test_i5_few_colours_are_possible(self) -> None:
+    def test_i5_six_greys_are_possible(self) -> None:
         shown = set()
         rng = np.random.default_rng(0)
         for y, u, v in rng.integers(0, 256, (3000, 3)):
             out = apply(flat(y, u, v, 32, 32), (8, 8, 24, 24), mode="mosaic")
             shown.add((out.y[8, 8], out.u[6, 6], out.v[6, 6]))
-        assert len(shown) <= 6 * 11 * 11
+        assert len(shown) <= 6
 
     @pytest.mark.parametrize(("strength", "most"), [(0.5, CELLS), (1.0, CELLS), (2.0, 2), (4.0, 1)])
     def test_i5_a_mosaic_has_few_flat_tiles(self, strength: float, most: int) -> None:

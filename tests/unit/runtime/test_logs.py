@@ -3,21 +3,10 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from services.runtime.logs import configure_logs, without_credentials
-
-
-@pytest.fixture(autouse=True)
-def _restore_logging() -> Iterator[None]:
-    root, kafka = logging.getLogger(), logging.getLogger("kafka")
-    handlers, levels = root.handlers[:], (root.level, kafka.level)
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(levels[0])
-    kafka.setLevel(levels[1])
 
 
 def test_credentials_in_urls_are_hidden() -> None:

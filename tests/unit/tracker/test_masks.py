@@ -51,7 +51,7 @@ def test_weak_boxes_before_the_first_strong_one_show_the_way_back() -> None:
 
     def at(seq: int) -> Found:
         x = 600.0 if seq < 90 else 600 + 4.0 * (seq - 90)
-        return x, 300, x + 40, 350, 0.2 if seq < 100 else 0.9
+        return x, 300, x + 40, 350, 0.15 if seq < 100 else 0.9
 
     harness = film(EVIDENCE, 200, lambda seq: [at(seq)] if seq >= 60 else [])
     assert origins(harness, 70) == ["DETECTED"]
@@ -59,12 +59,12 @@ def test_weak_boxes_before_the_first_strong_one_show_the_way_back() -> None:
 
 
 def test_weak_boxes_alone_start_nothing() -> None:
-    harness = film(EVIDENCE, 100, lambda seq: [walker(seq, score=0.25)])
+    harness = film(EVIDENCE, 100, lambda seq: [walker(seq, score=0.15)])
     assert not any(span.tracks for span in harness.spans)
 
 
 def test_weak_boxes_go_on_with_a_track() -> None:
-    harness = film(LIVE, 200, lambda seq: [walker(seq, score=0.9 if seq < 20 else 0.2)])
+    harness = film(LIVE, 200, lambda seq: [walker(seq, score=0.9 if seq < 20 else 0.15)])
     assert all(origins(harness, seq) == ["DETECTED"] for seq in range(190))
 
 
