@@ -14,6 +14,8 @@ from services.detect.interface import Detector
 from services.embedded.site import run_site
 from services.policy.site import load_site
 from tests.support.frames import luma
+from tests.support.rtsp_camera import RtspCamera
+from tests.support.rtsp_server import Receiver
 from tests.support.similarity import CLEAR, region_similarity
 
 pytestmark = pytest.mark.models
@@ -64,3 +66,46 @@ def test_i1_i7_two_live_cameras_are_masked_recorded_and_stopped(
     assert segments
     with av.open(str(tmp_path / "hall" / segments[-1])) as segment:
         assert sum(1 for _ in segment.decode(video=0)) > 0
+
+
+LIVE = """\
+name: test
+cameras:
+  - id: gate
+    source: {source}
+    outputs: {{rtsp: {target}, mp4: gate.mp4}}
+"""
+
+
+def test_i1_a_live_camera_goes_in_and_out_over_rtsp_and_comes_back_after_a_break(
+    carphone: Path, faces: NDArray[np.float64], detectors: Mapping[str, Detector], tmp_path: Path
+) -> None:
+    video = tmp_path / "camera.h264"
+    source = _without_b_frames(carphone, video)
+    site = tmp_path / "site.yaml"
+    with RtspCamera(video, hang_up_after=[70], silent_at_end=True, pause_s=1 / 30) as camera, Receiver() as receiver:
+        site.write_text(LIVE.format(source=camera.url, target=receiver.url))
+        run_for(site, 10, detectors)
+    assert camera.connections >= 2, "it was opened again after the break"
+    recordings = sorted(tmp_path.glob("gate-*.mp4"))
+    assert len(recordings) >= 2, "each connection is an epoch of its own"
+    assert receiver.pictures > 60
+    for recording in recordings:
+        for before, after, box in zip(source, luma(recording), faces, strict=False):
+            assert region_similarity(before, after, box) < CLEAR
+    for after in receiver.shown[::7]:
+        likeness = [region_similarity(before, after, box) for before, box in zip(source[::3], faces[::3], strict=True)]
+        assert max(likeness) < CLEAR
+
+
+def _without_b_frames(video: Path, raw: Path) -> list[NDArray[np.uint8]]:
+    """Writes the video as cameras send it; returns the luma of its pictures."""
+    with av.open(str(video)) as reader, av.open(str(raw), "w", format="h264") as writer:
+        stream = writer.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 176, 144, "yuv420p"
+        stream.options = {"bf": "0", "crf": "18", "g": "30", "tune": "zerolatency"}
+        for frame in reader.decode(video=0):
+            frame.pict_type = 0
+            writer.mux(stream.encode(frame))
+        writer.mux(stream.encode(None))
+    return luma(raw)

@@ -8,6 +8,8 @@ from fractions import Fraction
 from types import TracebackType
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 
 def free_port() -> int:
@@ -18,14 +20,19 @@ def free_port() -> int:
 
 
 class Receiver:
-    """FFmpeg listening for one publisher; keeps the time and size of each packet it got."""
+    """FFmpeg listening for one publisher; keeps the time of each packet and the luma of each picture it got."""
 
     def __init__(self) -> None:
         self.url = f"rtsp://127.0.0.1:{free_port()}/live"
         self.times: dict[str, list[Fraction]] = {"video": [], "audio": []}
-        self.pictures = 0
+        self.shown: list[NDArray[np.uint8]] = []
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures came."""
+        return len(self.shown)
 
     def __enter__(self) -> "Receiver":
         self._thread.start()
@@ -44,7 +51,8 @@ class Receiver:
                 for packet in container.demux():
                     if packet.pts is not None and packet.size:
                         self.times[packet.stream.type].append(packet.pts * packet.time_base)
-                    self.pictures += sum(isinstance(frame, av.VideoFrame) for frame in packet.decode())
+                    pictures = [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
+                    self.shown += [picture.to_ndarray(format="gray8") for picture in pictures]
         except av.FFmpegError as error:
             self.error = error
 
