@@ -1,15 +1,12 @@
 """Faces, by CenterFace: a heat map of face centres at a quarter of the picture's size."""
 
-from collections.abc import Sequence
-from time import monotonic
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from services.detect.interface import Boxes, Image
-from services.detect.onnx_runtime import OnnxSession
 from services.detect.postprocess import stack_padded, suppress, to_boxes
+from services.detect.single_picture import SinglePictureDetector
 from services.schema import pb
 
 _CELL = 4
@@ -23,22 +20,11 @@ _SHRINK_FROM = 640
 _OUTPUTS = ("heatmap", "size", "offset")
 
 
-class FaceDetector:
+class FaceDetector(SinglePictureDetector):
     """Finds faces from about 8 pixels high, masked ones too."""
 
     name = "face"
     model = "centerface"
-
-    def __init__(self, session: OnnxSession, version: str, floor: float = 0.1) -> None:
-        """`floor`: lowest score that is reported; what is enough to mask is the tracker's business."""
-        self.version = version
-        self._session = session
-        self._floor = floor
-
-    def detect(self, images: Sequence[Image], timeout_s: float) -> Sequence[Boxes]:
-        """Boxes of each image. One picture at a time: on a CPU a batch is no faster and needs n times the memory."""
-        until = monotonic() + timeout_s
-        return [self._one(image, until - monotonic()) for image in images]
 
     def _one(self, image: Image, timeout_s: float) -> Boxes:
         height, width, _ = image.shape

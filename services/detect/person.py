@@ -1,16 +1,14 @@
 """Persons, by SSD MobileNetV2 on Open Images: a fixed small picture, 1,917 prior boxes."""
 
-from collections.abc import Sequence
 from functools import cache
-from time import monotonic
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from services.detect.interface import Boxes, Image
-from services.detect.onnx_runtime import OnnxSession
 from services.detect.postprocess import suppress, to_boxes
+from services.detect.single_picture import SinglePictureDetector
 from services.schema import pb
 
 _SIDE = 300
@@ -24,22 +22,11 @@ _PERSON = 4
 _OUTPUTS = ("box_encodings", "class_predictions")
 
 
-class PersonDetector:
+class PersonDetector(SinglePictureDetector):
     """Finds persons. Scores run low: .25 is a person."""
 
     name = "person"
     model = "ssd_mobilenetv2_oidv4"
-
-    def __init__(self, session: OnnxSession, version: str, floor: float = 0.1) -> None:
-        """`floor`: lowest score that is reported; what is enough to mask is the tracker's business."""
-        self.version = version
-        self._session = session
-        self._floor = floor
-
-    def detect(self, images: Sequence[Image], timeout_s: float) -> Sequence[Boxes]:
-        """Boxes of each image. All images together have `timeout_s`."""
-        until = monotonic() + timeout_s
-        return [self._one(image, until - monotonic()) for image in images]
 
     def _one(self, image: Image, timeout_s: float) -> Boxes:
         small = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)

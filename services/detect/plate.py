@@ -1,6 +1,5 @@
 """Number plates, by clp_det: a RetinaFace-style network over three grids of prior boxes."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 from time import monotonic
 
@@ -9,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.detect.interface import Boxes, Image
-from services.detect.onnx_runtime import OnnxSession
 from services.detect.postprocess import suppress, to_boxes
+from services.detect.single_picture import SinglePictureDetector
 from services.schema import pb
 
 _GRIDS = ((8, (24, 48)), (16, (96, 192)), (32, (384, 768)))
@@ -25,22 +24,11 @@ and 480 pixels wide rises from .99, .98, .89 and .64 to 1.00; smaller ones gain 
 _OUTPUTS = ("loc", "conf")
 
 
-class PlateDetector:
+class PlateDetector(SinglePictureDetector):
     """Finds number plates; its boxes are grown so that they hide the whole plate."""
 
     name = "plate"
     model = "clp_det"
-
-    def __init__(self, session: OnnxSession, version: str, floor: float = 0.1) -> None:
-        """`floor`: lowest score that is reported; what is enough to mask is the tracker's business."""
-        self.version = version
-        self._session = session
-        self._floor = floor
-
-    def detect(self, images: Sequence[Image], timeout_s: float) -> Sequence[Boxes]:
-        """Boxes of each image. One picture at a time: on a CPU a batch is no faster and needs n times the memory."""
-        until = monotonic() + timeout_s
-        return [self._one(image, until - monotonic()) for image in images]
 
     def _one(self, image: Image, timeout_s: float) -> Boxes:
         until = monotonic() + timeout_s

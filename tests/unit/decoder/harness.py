@@ -10,20 +10,8 @@ from numpy.typing import NDArray
 from services.bus.interface import Record
 from services.bus.topics import VIDEO_SOURCE
 from services.decoder.stage import DecoderStage
-from services.policy.model import Detection, Policy, PolicyUnavailable, Tracking
+from services.policy.model import Detection, Policy, Tracking
 from services.schema import pb
-
-
-class Book:
-    """One policy for all cameras; None for none. May be changed at any time."""
-
-    def __init__(self, policy: Policy | None) -> None:
-        self.policy = policy
-
-    def policy_for(self, camera_id: str) -> Policy:
-        if self.policy is None:
-            raise PolicyUnavailable(camera_id)
-        return self.policy
 
 
 def policy(**changes: object) -> Policy:

@@ -12,9 +12,10 @@ from services.decoder.settings import DecoderSettings
 from services.decoder.stage import DecoderStage
 from services.media.sources import Camera
 from services.schema import pb
+from tests.support.book import Book
 from tests.support.rtsp_camera import RtspCamera
 from tests.support.videos import make_video
-from tests.unit.decoder.harness import Book, Sent, policy, run
+from tests.unit.decoder.harness import Sent, policy, run
 
 
 @pytest.fixture(scope="module")

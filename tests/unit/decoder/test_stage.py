@@ -18,8 +18,9 @@ from services.media.picture import Picture
 from services.media.sources import Camera
 from services.policy.model import Detection
 from services.schema import pb
+from tests.support.book import Book
 from tests.support.videos import make_video, read_number
-from tests.unit.decoder.harness import Book, Sent, policy, run
+from tests.unit.decoder.harness import Sent, policy, run
 
 
 def of_file(path: Path, settings: DecoderSettings | None = None, book: Book | None = None) -> DecoderStage:

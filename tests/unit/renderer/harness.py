@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from services.bus.interface import Message, Position, Record, TopicPartition
 from services.bus.topics import REDACTIONS, VIDEO_SOURCE, Topic
-from services.policy.model import Policy, PolicyUnavailable
+from services.policy.model import Policy
 from services.renderer import RendererSettings, RendererStage
 from services.runtime.stage import Emission
 from services.schema import pb
+from tests.support.book import Book
 
 CAMERA = "gate-1"
 EPOCH = 1_700_000_000_000_000
@@ -19,18 +20,6 @@ WIDTH, HEIGHT = 128, 96
 FACE = (40.0, 30.0, 72.0, 70.0)
 
 Box = tuple[float, float, float, float]
-
-
-class Book:
-    """One policy for every camera, or none at all."""
-
-    def __init__(self, policy: Policy | None) -> None:
-        self.policy = policy
-
-    def policy_for(self, camera_id: str) -> Policy:
-        if self.policy is None:
-            raise PolicyUnavailable(camera_id)
-        return self.policy
 
 
 def make_policy(**keys: object) -> Policy:

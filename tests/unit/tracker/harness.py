@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 from services.bus.interface import Message, Position, Record, TopicPartition
 from services.bus.topics import DETECTIONS, METADATA_STATS, METADATA_TRACKS, REDACTIONS
-from services.policy.model import Policy, PolicyUnavailable
+from services.policy.model import Policy
 from services.runtime.stage import Emission
 from services.schema import pb
 from services.tracker.settings import TrackerSettings
 from services.tracker.stage import TrackerStage
+from tests.support.book import Book
 
 CAMERA = "gate-1"
 EPOCH = 1_700_000_000_000_000
@@ -17,18 +18,6 @@ RATE = 25
 
 Found = tuple[float, float, float, float, float]
 """x1, y1, x2, y2, score."""
-
-
-class Book:
-    """One policy for every camera, or none at all."""
-
-    def __init__(self, policy: Policy | None) -> None:
-        self.policy = policy
-
-    def policy_for(self, camera_id: str) -> Policy:
-        if self.policy is None:
-            raise PolicyUnavailable(camera_id)
-        return self.policy
 
 
 def policy(**keys: object) -> Policy:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from services.policy.model import Policy
 from services.schema import pb
-from tests.unit.tracker.harness import RATE, Book, Harness, covered, result
+from tests.support.book import Book
+from tests.unit.tracker.harness import RATE, Harness, covered, result
 
 WIDTH, HEIGHT = 1280.0, 720.0
 HIDDEN_UNDER = 0.7

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from services.schema import pb
 from services.tracker.settings import TrackerSettings
-from tests.unit.tracker.harness import Book, Harness, policy, result
+from tests.support.book import Book
+from tests.unit.tracker.harness import Harness, policy, result
 
 RAN, FAILED = pb.DetectorResult.RAN, pb.DetectorResult.FAILED
 TIMED_OUT, SKIPPED = pb.DetectorResult.TIMED_OUT, pb.DetectorResult.SKIPPED

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from services.schema import pb
-from tests.unit.tracker.harness import RATE, Book, Found, Harness, covered, masks_at, policy, result
+from tests.support.book import Book
+from tests.unit.tracker.harness import RATE, Found, Harness, covered, masks_at, policy, result
 
 LIVE = {"look_ahead_s": 0.4}
 EVIDENCE = {"look_ahead_s": 2.0}

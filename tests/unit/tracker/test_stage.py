@@ -8,7 +8,8 @@ from services.bus.topics import DETECTIONS
 from services.runtime.stage import Backpressure
 from services.schema import pb
 from services.tracker.settings import TrackerSettings
-from tests.unit.tracker.harness import CAMERA, EPOCH, RATE, Book, Harness, masks_at, policy, result
+from tests.support.book import Book
+from tests.unit.tracker.harness import CAMERA, EPOCH, RATE, Harness, masks_at, policy, result
 
 FACE = (100.0, 100.0, 140.0, 150.0, 0.9)
 LIVE = policy(tracking={"look_ahead_s": 0.4, "hold_s": 1.0})

@@ -4,7 +4,8 @@ import pytest
 
 from services.schema import pb
 from services.tracker.settings import TrackerSettings
-from tests.unit.tracker.harness import EPOCH, Book, Found, Harness, policy, result
+from tests.support.book import Book
+from tests.unit.tracker.harness import EPOCH, Found, Harness, policy, result
 
 MIDDLE = {"name": "middle", "polygon": [(0.4, 0), (0.6, 0), (0.6, 1), (0.4, 1)]}
 DOWNWARD = {"name": "door", "start": (0.5, 0), "end": (0.5, 1)}
