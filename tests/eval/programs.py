@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +20,7 @@ from services.policy.model import Policy, Profile
 from tests.support.scene_sources import REPOSITORY
 from tests.support.scenes import VideoWriter
 
+KINDS = ("face", "plate")
 _DEADLINE_S = 3600.0
 BENCH_VENV = REPOSITORY / ".cache" / "bench-venv"
 DEFACE_PACKAGES = ("deface==1.5.0", "onnx", "onnxruntime")
@@ -39,19 +40,19 @@ class Program:
     kinds: frozenset[str]
 
 
-def rules(profile: Profile, folder: Path) -> Policy:
-    """The policy that all figures are taken with: faces and plates, every other key at its default."""
-    return load_policy(write_policy(folder / f"{profile.value}.yaml", profile))
+def rules(profile: Profile, folder: Path, kinds: Sequence[str] = KINDS) -> Policy:
+    """The policy that all figures are taken with: every other key is at its default."""
+    return load_policy(write_policy(folder / f"{profile.value}.yaml", profile, kinds))
 
 
-def veil(profile: Profile) -> Program:
+def veil(profile: Profile, kinds: Sequence[str] = KINDS) -> Program:
     """`veil redact` with the default policy of a profile."""
 
     def mask(source: Path, output: Path) -> None:
-        policy = write_policy(output.with_suffix(".yaml"), profile)
+        policy = write_policy(output.with_suffix(".yaml"), profile, kinds)
         run(veil_command(source, output, policy, "--quiet", "--overwrite"))
 
-    return Program(f"veil {profile.value}", mask, frozenset({"face", "plate"}))
+    return Program(f"veil {profile.value}", mask, frozenset(kinds))
 
 
 def veil_command(source: Path, output: Path, policy_file: Path, *options: str) -> list[str]:
@@ -62,9 +63,9 @@ def veil_command(source: Path, output: Path, policy_file: Path, *options: str) -
     ]
 
 
-def write_policy(path: Path, profile: Profile) -> Path:
-    """A policy file with every key at its default but the profile."""
-    path.write_text(yaml.safe_dump({"name": "eval", "profile": profile.value, "kinds": ["face", "plate"]}))
+def write_policy(path: Path, profile: Profile, kinds: Sequence[str] = KINDS) -> Path:
+    """A policy file with every key at its default but the profile and the kinds."""
+    path.write_text(yaml.safe_dump({"name": "eval", "profile": profile.value, "kinds": list(kinds)}))
     return path
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from services.policy.model import Profile
 from tests.eval.exposure import Exposure, by_pixels
+from tests.eval.persons import person_video
 from tests.eval.pictures import picture_videos
 from tests.eval.programs import Program, deface, per_frame, rules, veil
 from tests.eval.report import as_json, exposed_share, table
@@ -24,6 +25,7 @@ from tests.support.scenes import Truth, generate, truth_path
 
 OUT = REPOSITORY / "out" / "eval"
 GOLDEN = Path(__file__).with_name("golden.json")
+GROUPS = ("packages", "scenes", "pictures", "persons")
 _SHORT_FRAMES = 100
 _SCENE_FRAMES = 125
 _SLACK = 0.02  # a codec's or a library's next version moves a few frames over the limit
@@ -31,11 +33,17 @@ _SLACK = 0.02  # a codec's or a library's next version moves a few frames over t
 
 @dataclass(frozen=True)
 class Video:
-    """One video with truth; `group` is the table it is counted in."""
+    """One video with truth.
+
+    Attributes:
+        group: the table it is counted in.
+        kinds: what is to be masked.
+    """
 
     group: str
     path: Path
     truth: Truth
+    kinds: tuple[str, ...] = ("face", "plate")
 
 
 def videos(folder: Path, *, short: bool) -> Iterator[Video]:
@@ -51,6 +59,8 @@ def videos(folder: Path, *, short: bool) -> Iterator[Video]:
         yield _scene(folder, shared, "scenes", recipe.name, _SCENE_FRAMES)
     for path in picture_videos(folder):
         yield Video("pictures", path, Truth.load(truth_path(path)))
+    path = person_video(folder)
+    yield Video("persons", path, Truth.load(truth_path(path)), ("person",))
 
 
 def measure(video: Video, programs: Sequence[Program]) -> dict[str, Exposure]:
@@ -69,10 +79,16 @@ def measure(video: Video, programs: Sequence[Program]) -> dict[str, Exposure]:
     return results
 
 
+def programs_for(kinds: tuple[str, ...], folder: Path, *, short: bool) -> list[Program]:
+    """What is compared where these kinds are to be masked; deface knows faces only."""
+    ours = [per_frame(rules(Profile.EVIDENCE, folder, kinds)), veil(Profile.LIVE, kinds), veil(Profile.EVIDENCE, kinds)]
+    return [*ours, deface()] if "face" in kinds and not short else ours
+
+
 def goal_ratio(results: dict[str, Exposure]) -> dict[str, float | None]:
     """Exposed share under `evidence` over that of per-frame detection, by kind, where the promise holds."""
     ratios: dict[str, float | None] = {}
-    for kind in ("face", "plate"):
+    for kind in sorted({kind for exposure in results.values() for kind, _ in exposure.counts}):
         baseline, ours = (
             exposed_share(results[name].total(kind, goal=True)) for name in ("per-frame detection", "veil evidence")
         )
@@ -84,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
     parser = argparse.ArgumentParser(prog="python -m tests.eval.run", description=__doc__)
     parser.add_argument("--short", action="store_true", help="one small scene of each source, without deface")
     parser.add_argument("--golden", action="store_true", help="keep the figures of a short run as the golden ones")
+    parser.add_argument("--only", choices=GROUPS, help="measure this group and leave the figures of the others")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of eval.json")
     options = parser.parse_args(arguments)
     if options.golden and not options.short:
@@ -93,14 +110,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
         console.print("The shared data is absent: only the scene made from packages is measured.")
     groups: dict[str, dict[str, Exposure]] = {}
     with tempfile.TemporaryDirectory(prefix="veil-eval-") as folder:
-        policy = rules(Profile.EVIDENCE, Path(folder))
-        programs = [per_frame(policy), veil(Profile.LIVE), veil(Profile.EVIDENCE)]
-        if not options.short:
-            programs.append(deface())
+        programs: dict[tuple[str, ...], list[Program]] = {}
         for video in videos(Path(folder), short=options.short):
+            if options.only not in (None, video.group):
+                continue
             console.print(f"{video.group}: {video.path.stem}, {len(video.truth.frames)} frames")
+            if video.kinds not in programs:
+                programs[video.kinds] = programs_for(video.kinds, Path(folder), short=options.short)
             sums = groups.setdefault(video.group, {})
-            for name, exposure in measure(video, programs).items():
+            for name, exposure in measure(video, programs[video.kinds]).items():
                 sums.setdefault(name, Exposure()).__iadd__(exposure)
     section: dict[str, object] = {}
     for group, results in groups.items():
@@ -131,10 +149,10 @@ def write_golden(groups: Mapping[str, Mapping[str, Exposure]]) -> None:
 
 
 def write_section(path: Path, name: str, section: dict[str, object]) -> None:
-    """Puts one section into a JSON file and leaves the others as they are."""
+    """Puts the groups of one section into a JSON file and leaves everything else as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = json.loads(path.read_text()) if path.is_file() else {}
-    whole[name] = section
+    whole[name] = {**whole.get(name, {}), **section}
     path.write_text(json.dumps(whole, indent=2) + "\n")
 
 
