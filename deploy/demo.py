@@ -17,7 +17,7 @@ from services.report.thumbnails import thumbnails
 
 OUT = Path(__file__).resolve().parent.parent / "out" / "demo"
 VIDEO = "bikes.mp4"
-MOMENTS_S = (1.7, 2.0, 4.4, 5.2, 6.0, 8.2)
+MOMENTS_S = (1.4, 1.7, 4.4, 5.2, 6.0, 8.2)
 COLUMNS = 3
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     summary = json.loads((OUT / "summary.json").read_text())
     lines = {
         "video": f"{summary['frames']} frames, {summary['width']}×{summary['height']}, {summary['duration_s']:.0f} s",
-        "masked": ", ".join(f"{count} {kind}s" for kind, count in summary["masked"].items()) or "nothing",
+        "masked": ", ".join(f"{count} {kind} masks" for kind, count in summary["masked"].items()) or "nothing",
         "tracks": ", ".join(f"{count} {kind}s" for kind, count in summary["tracks"].items()) or "none",
         "closed": f"{summary['closed']} frames",
         "speed": f"{summary['fps']:.0f} frames/s, {summary['cpu_s_per_frame'] * 1000:.1f} ms of CPU a frame",

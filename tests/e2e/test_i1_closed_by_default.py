@@ -1,6 +1,7 @@
 """I1 and I2 on output pixels: whatever happens to detection, no frame of the real face comes out unmasked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from numpy.typing import NDArray
 
 from services.detect.interface import Detector
 from services.embedded.redact import RedactJob, redact_file
+from services.inference.stage import InferenceStage
 from services.policy.model import Policy
+from services.runtime.stage import Emission
 from tests.support.faults import Faulty
 from tests.support.frames import luma
 from tests.support.similarity import CLEAR, region_similarity
@@ -107,3 +110,36 @@ def test_i1_damaged_access_units_close_frames_and_keep_the_count(
     assert len(luma(out)) == summary.frames == 120
     assert exposed(carphone, out, faces) == []
     assert summary.closed > 0
+
+
+def test_i1_i2_lost_detections_close_frames(
+    carphone: Path,
+    faces: NDArray[np.float64],
+    policy: Policy,
+    detectors: Mapping[str, Detector],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    completed = InferenceStage.completed
+    numbers = count()
+
+    def lossy(stage: InferenceStage) -> Sequence[Emission]:
+        emissions = completed(stage)
+        return [Emission((), one.done) if next(numbers) % 6 == 3 else one for one in emissions]
+
+    monkeypatch.setattr(InferenceStage, "completed", lossy)
+    out = tmp_path / "out.mp4"
+    summary = redact_file(RedactJob(carphone, out, policy, detectors=detectors))
+    assert exposed(carphone, out, faces) == []
+    assert summary.frames == 120
+    assert 0 < summary.closed < 120
+
+
+def test_i1_a_slow_detector_delays_a_file_and_closes_nothing(
+    carphone: Path, faces: NDArray[np.float64], policy: Policy, detectors: Mapping[str, Detector], tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mp4"
+    slow = {**detectors, "face": Faulty(detectors["face"], lambda _: True, "delay")}
+    summary = redact_file(RedactJob(carphone, out, policy, detectors=slow))
+    assert exposed(carphone, out, faces) == []
+    assert summary.closed == 0

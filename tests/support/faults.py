@@ -22,7 +22,12 @@ class Faulty:
         answers = []
         for image in images:
             number, self.calls = self.calls, self.calls + 1
-            answers.append(self._break() if self.when(number) else self.inner.detect((image,), timeout_s)[0])
+            if self.when(number) and self.fault != "delay":
+                answers.append(self._break())
+                continue
+            if self.when(number):
+                time.sleep(0.1)
+            answers.append(self.inner.detect((image,), timeout_s)[0])
         return answers
 
     def _break(self) -> Boxes:
