@@ -55,12 +55,18 @@ def videos(folder: Path, *, short: bool) -> Iterator[Video]:
     if short:
         yield _scene(folder, shared, "scenes", MIXED.name, _SHORT_FRAMES)
         return
-    for recipe in (*STANDARD, MIXED):
-        yield _scene(folder, shared, "scenes", recipe.name, _SCENE_FRAMES)
+    yield from scene_videos(folder)
     for path in picture_videos(folder):
         yield Video("pictures", path, Truth.load(truth_path(path)))
     path = person_video(folder)
     yield Video("persons", path, Truth.load(truth_path(path)), ("person",))
+
+
+def scene_videos(folder: Path) -> Iterator[Video]:
+    """Every recipe made of the shared data; none where that is absent."""
+    shared = shared_sources()
+    for recipe in (*STANDARD, MIXED) if shared else ():
+        yield _scene(folder, shared, "scenes", recipe.name, _SCENE_FRAMES)
 
 
 def measure(video: Video, programs: Sequence[Program]) -> dict[str, Exposure]:
