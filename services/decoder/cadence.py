@@ -29,6 +29,7 @@ class Why(StrEnum):
     MOTION = "motion"
     GAP = "gap"
     CUT = "cut"
+    BEFORE_CUT = "before_cut"
     LAST = "last"
 
 

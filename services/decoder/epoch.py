@@ -4,6 +4,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,7 @@ class EpochWriter:
         self._held: tuple[SourceUnit, DecodedUnit] | None = None
         self._cadence: Cadence | None = None
         self._previous_seq: int | None = None
+        self._unseen: tuple[SourceUnit, av.VideoFrame] | None = None
         self._tick_s = info.time_base_num / info.time_base_den
 
     def unit(self, unit: SourceUnit) -> None:
@@ -164,12 +166,18 @@ class EpochWriter:
         why = self._cadence.wants(self._maker.luma(decoded.frame), self._time(unit), next_s)
         if why is None and last:
             why = Why.LAST
+        before, self._unseen = self._unseen, None if why else (unit, decoded.frame)
         if why is None:
             return
-        self._detect(unit, self._maker.rgb(decoded.frame, policy.detection.long_side), policy)
-        metrics.DETECT_FRAMES.labels(why.value).inc()
+        if why is Why.CUT and before is not None:
+            # Where one scene ends and another begins nothing may be drawn on its way from the one to the other.
+            self._detect(*before, policy, Why.BEFORE_CUT)
+        self._detect(unit, decoded.frame, policy, why)
 
-    def _detect(self, unit: SourceUnit, picture: NDArray[np.uint8], policy: Policy) -> None:
+    def _detect(self, unit: SourceUnit, shown: av.VideoFrame, policy: Policy, why: Why) -> None:
+        side = policy.detection.side_for(self._info.width, self._info.height)
+        picture = self._maker.rgb(shown, side)
+        metrics.DETECT_FRAMES.labels(why.value).inc()
         attached = self._settings.transport == "attached"
         frame = pb.DetectFrame(
             camera_id=self._camera_id,

@@ -16,6 +16,8 @@ from services.schema import pb
 _log = logging.getLogger(__name__)
 
 _Status = pb.DetectorResult
+# A call takes tens of milliseconds. A thread inside native code when the interpreter ends would abort the process.
+_LEAVE_S = 1.0
 _GRACE_S = 0.1
 """A detector gets this much longer than its deadline to give up by itself before its thread is written off."""
 
@@ -94,11 +96,20 @@ class DetectorPool:
             self._changed.notify_all()
 
     def join(self, timeout_s: float) -> None:
-        """Waits until the threads have ended. One that hangs in a detector is left behind and settles nothing more."""
+        """Waits until the threads have ended, then gives up what still waits and lets the calls in hand come back.
+
+        A thread that hangs in a detector is left behind and settles nothing more.
+        """
         deadline = self._clock() + timeout_s
         while (alive := [thread for thread in self._threads if thread.is_alive()]) and self._clock() < deadline:
             alive[0].join(0.02)
             self.expire()
+        with self._changed:
+            for lane in self._lanes.values():
+                lane.waiting.clear()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(_LEAVE_S)
 
     def _start_worker(self) -> None:
         thread = threading.Thread(target=self._work, name="inference-worker", daemon=True)

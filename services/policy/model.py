@@ -87,7 +87,18 @@ class Detection(_Model):
     every_min: int = Field(5, ge=1, le=120, description="Fewest frames between two looks, when much moves.")
     every_max: int = Field(10, ge=1, le=120, description="Most frames between two looks, when nothing moves.")
     gap_max_s: float = Field(0.5, gt=0, le=10, description="Most seconds between two looks, at any frame rate.")
-    long_side: int = Field(768, ge=320, le=3840, description="Longer side of the pictures that detectors see.")
+    long_side: int | None = Field(
+        None,
+        ge=320,
+        le=3840,
+        description="Longer side of the pictures that detectors see; if left out, three quarters of the camera's, "
+        "at least 768 and at most 1280.",
+    )
+
+    def side_for(self, width: int, height: int) -> int:
+        """Longer side of the pictures that detectors see of a camera of this size; never more than its own."""
+        own = max(width, height)
+        return min(own, self.long_side or min(max(own * 3 // 4, 768), 1280))
 
     @model_validator(mode="after")
     def _ordered(self) -> "Detection":

@@ -101,7 +101,8 @@ def _preset_row(policy: Policy) -> tuple[str, ...]:
         ", ".join(f"{kind} ({rule.mode})" if rule.mode else str(kind) for kind, rule in policy.kinds.items()),
         f"{policy.mode}, {policy.strength:g}",
         str(policy.profile),
-        f"every {look.every_min}–{look.every_max} frames, {look.gap_max_s:g} s at most, {look.long_side} px",
+        f"every {look.every_min}–{look.every_max} frames, {look.gap_max_s:g} s at most"
+        + (f", {look.long_side} px" if look.long_side else ""),
         f"{tracking.look_ahead_s:g} s, {tracking.hold_s:g} s",
         str(policy.on_incomplete),
         f"{policy.retention_hours // 24} days",

@@ -38,7 +38,7 @@ def main() -> None:
         made.thread_count = encoder.threads
         made.gop_size = round(rate * encoder.keyframe_s)
         made.options = {"preset": encoder.preset, "crf": str(encoder.crf)}
-        scale = min(1.0, policy.detection.long_side / max(video.width, video.height))
+        scale = policy.detection.side_for(video.width, video.height) / max(video.width, video.height)
         width, height = round(video.width * scale), round(video.height * scale)
         for number, frame in enumerate(reader.decode(video)):
             if (number + 1) * options.looks // options.frames > number * options.looks // options.frames:

@@ -114,7 +114,7 @@ def per_frame(policy: Policy) -> Program:
 def detected(picture: Image, detectors: dict[str, Detector], policy: Policy) -> list[tuple[int, int, int, int]]:
     """Padded boxes of what reaches the policy's threshold in one picture, in its own pixels."""
     height, width, _ = picture.shape
-    scale = min(1.0, policy.detection.long_side / max(width, height))
+    scale = policy.detection.side_for(width, height) / max(width, height)
     size = (round(width * scale), round(height * scale))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else picture
     regions = []

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from services.bus.interface import InvalidMessage, Message, Position, Record, TopicPartition
 from services.bus.topics import VIDEO_SOURCE
@@ -47,6 +48,15 @@ def test_each_frame_is_sent_once_with_its_picture(video: Path) -> None:
     stream = sent.units[0].stream
     assert (pts[-1] - pts[0]) * Fraction(stream.time_base_num, stream.time_base_den) == Fraction(49, 25)
     assert (stream.width, stream.height, stream.live) == (190, 126, False)
+
+
+def test_both_sides_of_a_cut_are_looked_at(tmp_path: Path) -> None:
+    def paint(number: int, width: int, height: int) -> NDArray[np.uint8]:
+        return np.full((height, width, 3), 40 if number < 22 else 200, np.uint8)
+
+    sent = run(of_file(make_video(tmp_path / "cut.mp4", frames=50, paint=paint)))
+    assert [look.seq for look in sent.looks] == [0, 8, 16, 21, 22, 30, 38, 46, 49]
+    assert [image.mean() > 128 for image in sent.images if image is not None] == [False] * 4 + [True] * 5
 
 
 def test_both_topics_end_with_the_count(video: Path) -> None:
