@@ -13,14 +13,14 @@ from tests.eval.exposure import Exposure, by_pixels
 from tests.eval.report import exposed_share
 from tests.eval.run import scene_videos
 
-# every_min, every_max, long_side; threshold and keep_threshold of faces, of plates
+# every_min, every_max, long_side (None: by the camera's size); threshold and keep_threshold of faces, of plates
 _VARIANTS = (
     (3, 8, 640, (0.3, 0.15), (0.15, 0.1)),
     (3, 8, 640, (0.3, 0.15), (0.1, 0.03)),
     (4, 10, 768, (0.2, 0.1), (0.1, 0.03)),
     (5, 10, 768, (0.2, 0.1), (0.1, 0.03)),
     (6, 12, 768, (0.2, 0.1), (0.1, 0.03)),
-    (5, 10, 768, (0.3, 0.1), (0.1, 0.03)),
+    (5, 10, None, (0.2, 0.1), (0.1, 0.03)),
 )
 
 
@@ -45,7 +45,7 @@ def main() -> None:
                 total += by_pixels(video.path, output, video.truth)
             shares = (exposed_share(total.total(kind, goal=True)) for kind in ("face", "plate"))
             table.add_row(
-                *(f"{least}–{most}", str(side), f"{face[0]}, {face[1]}", f"{plate[0]}, {plate[1]}"),
+                *(f"{least}–{most}", str(side or "own"), f"{face[0]}, {face[1]}", f"{plate[0]}, {plate[1]}"),
                 f"{frames / looks:.1f} frames",
                 *(f"{share:.2%}" for share in shares),
                 f"{total.over_masked:.2%}",
