@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -97,7 +98,7 @@ def redact_file(job: RedactJob, on_progress: Callable[[Progress], None] = lambda
         outcome = _run(parts, job.metadata, report)
         _raise_failures(parts)
     except BaseException:
-        part_of(job.output).unlink(missing_ok=True)
+        _discard(job.output)
         raise
     summary = _summary(job, info, outcome, started, time.monotonic() - began, time.process_time() - cpu_began)
     _write_extras(job, summary)
@@ -150,7 +151,10 @@ def _check_outputs(job: RedactJob) -> None:
     try:
         Target.parse(str(job.output))
     except ValueError as error:
-        raise RunError(str(error), ExitCode.USAGE) from error
+        sentence = (
+            f"{job.output}: an output is a .mp4, .mov or .mkv file, or index.m3u8 in a folder that exists, for HLS"
+        )
+        raise RunError(sentence, ExitCode.USAGE) from error
     outputs = [path for path in (job.output, job.report, job.summary, job.metadata) if path is not None]
     for path in outputs:
         if path.resolve() == job.input.resolve():
@@ -159,6 +163,16 @@ def _check_outputs(job: RedactJob) -> None:
             raise RunError(f"{path}: its folder does not exist", ExitCode.OUTPUT)
         if not os.access(path.parent, os.W_OK):
             raise RunError(f"{path}: its folder is not writable", ExitCode.OUTPUT)
+
+
+def _discard(output: Path) -> None:
+    """Removes what was written before the run failed."""
+    target = Target.parse(str(output))
+    part = part_of(Path(target.location))
+    if target.kind == "hls":
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        part.unlink(missing_ok=True)
 
 
 def _raise_failures(parts: EmbeddedLine) -> None:

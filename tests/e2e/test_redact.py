@@ -69,17 +69,24 @@ def test_an_input_that_breaks_off_leaves_no_output(
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_an_interrupt_leaves_no_output(policy: Policy, detectors: Mapping[str, Detector], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["out.mp4", "index.m3u8"])
+def test_an_interrupt_leaves_no_output(
+    name: str, policy: Policy, detectors: Mapping[str, Detector], tmp_path: Path
+) -> None:
     long = tmp_path / "long.mp4"
     make_video(long, frames=2000, size=(320, 240))
+
+    folder = tmp_path / "masked"
+    folder.mkdir()
 
     def interrupt(progress: Progress) -> None:
         if progress.frames > 10:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        redact_file(RedactJob(long, tmp_path / "out.mp4", policy, detectors=detectors), interrupt)
-    assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
+        redact_file(RedactJob(long, folder / name, policy, detectors=detectors), interrupt)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["long.mp4", "masked"]
+    assert list(folder.iterdir()) == []
 
 
 def test_the_same_file_is_refused(carphone: Path, policy: Policy, detectors: Mapping[str, Detector]) -> None:
