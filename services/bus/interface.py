@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,13 @@ class BusFull(Exception):
 
 class BusClosed(RuntimeError):
     """The bus, or this producer or consumer of it, was closed."""
+
+
+class BusLost(Exception):
+    """The broker was out of reach for longer than a record may wait, or another member took over meanwhile.
+
+    What was under way is uncertain: only a fresh start from the committed offsets is right.
+    """
 
 
 class InvalidMessage(Exception):
@@ -82,27 +89,62 @@ class Committable:
         return cls(position.offset + 1, metadata)
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a reader without a group begins.
+
+    Attributes:
+        at: the oldest record, only new ones, the newest `value` records of each partition, the offset `value`, or the
+            first record that is not older than `value` microseconds since 1970.
+    """
+
+    at: Literal["oldest", "newest", "last", "offset", "time"]
+    value: int = 0
+
+
 class Producer(Protocol):
     """Publishes records. Not shared between threads."""
 
     def publish(self, record: Record) -> None:
-        """Takes one record without waiting. Raises BusFull over the byte budget."""
+        """Takes one record without waiting. Raises BusFull over the byte budget, BusLost."""
+
+    @property
+    def acknowledged(self) -> int:
+        """How many of the records taken are certainly on the bus, counted in the order of `publish` without a gap.
+
+        Raises BusLost once one of them will never be: nothing that depends on it may be committed.
+        """
 
     def wait(self, timeout_s: float) -> None:
         """After BusFull: waits until there may be room for the refused record, at most `timeout_s`."""
 
     def flush(self, timeout_s: float) -> None:
-        """Waits until everything taken is published. Raises TimeoutError."""
+        """Waits until everything taken is published. Raises TimeoutError, BusLost."""
 
     def close(self) -> None:
         """Releases what it holds. Records not flushed may be lost."""
+
+
+class RebalanceListener(Protocol):
+    """Told within `poll` how a consumer's partitions change. Both verbs may use the consumer and the producer."""
+
+    def settle(self, partitions: Collection[TopicPartition]) -> None:
+        """These may go to another member, and commits still count: publish and commit what is finished, soon."""
+
+    def release(self, partitions: Collection[TopicPartition]) -> None:
+        """These are read by another member now: drop what is in hand of them.
+
+        Should one come back, its messages start from the committed offset. It may come without `settle` where the
+        group gave this consumer up.
+        """
 
 
 class Consumer(Protocol):
     """Reads the partitions of its group. Not shared between threads.
 
     A partition is read from the group's committed offset on by whoever takes it over. The assignment changes only in
-    `poll`: a partition that is gone afterwards is another member's, its unfinished work is delivered again there.
+    `poll`: a partition that is gone afterwards is another member's, its unfinished work is delivered again there. One
+    that a member keeps through a rebalance is read on where it stood.
     """
 
     def poll(self, timeout_s: float, max_records: int = 64) -> Sequence[Message]:
@@ -120,7 +162,8 @@ class Consumer(Protocol):
     def commit(self, offsets: Mapping[TopicPartition, Committable]) -> None:
         """Records what is finished, all or nothing.
 
-        Raises ValueError on a partition that is not assigned or an offset that lies below the committed one.
+        While the broker is out of reach they are kept, and go with the next call. Raises ValueError on a partition
+        that is not assigned or an offset that lies below the committed one.
         """
 
     def committed(self, partition: TopicPartition) -> Committable | None:
@@ -133,14 +176,31 @@ class Consumer(Protocol):
         """Leaves the group; its partitions go to the others."""
 
 
+class Reader(Protocol):
+    """Reads a topic without a group: for those who look on, and for a stage that looks at what it wrote itself."""
+
+    def poll(self, timeout_s: float, max_records: int = 64) -> Sequence[Message]:
+        """Up to `max_records` messages, each partition in order; empty after `timeout_s`."""
+
+    @property
+    def caught_up(self) -> bool:
+        """True once all that was there when the reader was made has been given."""
+
+    def close(self) -> None:
+        """Releases what it holds."""
+
+
 class Bus(Protocol):
-    """Makes producers and consumers."""
+    """Makes producers, consumers and readers."""
 
     def producer(self) -> Producer:
         """A new producer."""
 
-    def consumer(self, group: str, topics: Collection[Topic]) -> Consumer:
+    def consumer(self, group: str, topics: Collection[Topic], listener: RebalanceListener | None = None) -> Consumer:
         """A new member of `group`. A new group starts at the oldest record."""
+
+    def reader(self, topic: Topic, start: Start, partitions: Collection[int] | None = None) -> Reader:
+        """A reader of these partitions, of all if there are none named."""
 
     def close(self) -> None:
         """Ends the bus and everything waiting on it, which raises BusClosed."""

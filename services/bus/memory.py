@@ -5,9 +5,18 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 
 from services.bus.clock import Clock, now_us
-from services.bus.interface import BusClosed, Committable, Message, Record, TopicPartition
+from services.bus.interface import (
+    BusClosed,
+    Committable,
+    Message,
+    RebalanceListener,
+    Record,
+    Start,
+    TopicPartition,
+)
 from services.bus.memory_group import Group, Member
 from services.bus.memory_log import PartitionLog, TopicLog
+from services.bus.memory_reader import MemoryReader
 from services.bus.topics import Topic
 
 # Ten seconds of a 50 Mbit/s stream, or twenty pictures of 1080p in 4:2:0.
@@ -56,7 +65,9 @@ class MemoryBus:
             self.check_open()
             return MemoryProducer(self)
 
-    def consumer(self, group: str, topics: Collection[Topic]) -> "MemoryConsumer":
+    def consumer(
+        self, group: str, topics: Collection[Topic], listener: RebalanceListener | None = None
+    ) -> "MemoryConsumer":
         """A new member of `group`. A new group starts at the oldest record."""
         with self.lock:
             self.check_open()
@@ -66,7 +77,13 @@ class MemoryBus:
             joined = self._groups.setdefault(group, Group())
             joined.join(member, self.partitions)
             self.regroup(member.topics)
-            return MemoryConsumer(self, joined, member)
+            return MemoryConsumer(self, joined, member, listener)
+
+    def reader(self, topic: Topic, start: Start, partitions: Collection[int] | None = None) -> MemoryReader:
+        """A reader of what the topic still holds."""
+        with self.lock:
+            self.check_open()
+            return MemoryReader(self, topic, start, partitions)
 
     def close(self) -> None:
         """Ends the bus: whatever waits on it, or uses it afterwards, gets BusClosed."""
@@ -121,6 +138,12 @@ class MemoryProducer:
         self._bus = bus
         self._closed = False
         self._refused: Record | None = None
+        self._published = 0
+
+    @property
+    def acknowledged(self) -> int:
+        """All that was published."""
+        return self._published
 
     def publish(self, record: Record) -> None:
         """Puts one record at the end of its partition. Raises BusFull where too many bytes wait in its topic."""
@@ -130,6 +153,7 @@ class MemoryProducer:
             self._refused = record  # unless the next line succeeds
             partition = bus.log(record.topic).append(record, bus.clock())
             self._refused = None
+            self._published += 1
             bus.wake_readers(partition.source)
 
     def wait(self, timeout_s: float) -> None:
@@ -160,7 +184,8 @@ class MemoryProducer:
 class MemoryConsumer:
     """Reads from a MemoryBus as one member of a group."""
 
-    def __init__(self, bus: MemoryBus, group: Group, member: Member) -> None:
+    def __init__(self, bus: MemoryBus, group: Group, member: Member, listener: RebalanceListener | None) -> None:
+        self._listener = listener
         self._bus = bus
         self._group = group
         self._member = member
@@ -172,7 +197,7 @@ class MemoryConsumer:
         with self._bus.lock:
             while True:
                 self._check_open()
-                self._group.settle(self._member)
+                self._rebalance()
                 messages = self._take(max_records)
                 left = deadline - time.monotonic()
                 if messages or left <= 0:
@@ -231,6 +256,14 @@ class MemoryConsumer:
                 self._group.leave(self._member, self._bus.partitions)
                 self._bus.regroup(self._member.topics)
                 self._member.wake.notify()
+
+    def _rebalance(self) -> None:
+        leaving = self._group.leaving(self._member)
+        if leaving and self._listener is not None:
+            self._listener.settle(leaving)
+        self._group.settle(self._member)
+        if leaving and self._listener is not None:
+            self._listener.release(leaving)
 
     def _take(self, max_records: int) -> list[Message]:
         """The next messages; a partition that gave some goes to the end of the queue, so that none starves."""

@@ -75,11 +75,15 @@ class Group:
         member.positions.clear()
         self._rebalance(partitions)
 
+    def leaving(self, member: Member) -> frozenset[TopicPartition]:
+        """What the next `settle` takes from this member."""
+        return frozenset(source for source in member.positions if self._targets[source] is not member)
+
     def settle(self, member: Member) -> None:
         """Gives up the partitions that are to be another's, and takes those that are to be this member's and free."""
         if self.owners == self._targets:
             return
-        for source in [source for source in member.positions if self._targets[source] is not member]:
+        for source in self.leaving(member):
             del member.positions[source], self.owners[source]
             member.paused.discard(source)
             self._targets[source].wake.notify()

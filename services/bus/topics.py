@@ -17,7 +17,8 @@ class Topic:
     Attributes:
         name: as on the broker.
         message: protobuf message of its values, in package veil.v1.
-        writers, readers: services that may write or read it; broker ACLs are made from these.
+        writers, readers: stages that may write it, or read it in a group; broker ACLs are made from these.
+        audience: who else may read it, and write nothing: not even dead letters.
         sensitive: True where a value holds source pixels, encrypted or not.
         retention: how long a broker keeps it.
         joined: True where a stage joins it with another topic: all of these have the same partition count.
@@ -30,6 +31,7 @@ class Topic:
     sensitive: bool
     retention: timedelta
     joined: bool = False
+    audience: tuple[str, ...] = ()
 
 
 VIDEO_SOURCE = Topic("video.source", "SourceMessage", ("decoder",), ("renderer", "vault"), True, _MINUTES, True)
@@ -37,12 +39,15 @@ FRAMES_DETECT = Topic("frames.detect", "DetectMessage", ("decoder",), ("inferenc
 DETECTIONS = Topic("detections", "DetectionsMessage", ("inference",), ("tracker",), False, _HOURS, True)
 REDACTIONS = Topic("redactions", "RedactionsMessage", ("tracker",), ("renderer", "vault"), False, _DAYS, True)
 VIDEO_RENDERED = Topic("video.rendered", "RenderedMessage", ("renderer",), ("encoder",), False, _MINUTES, True)
-VIDEO_REDACTED = Topic("video.redacted", "RedactedMessage", ("encoder",), ("console", "auditor"), False, _DAYS, True)
-METADATA_TRACKS = Topic("metadata.tracks", "TrackRecord", ("tracker",), ("console", "analytics"), False, _WEEKS)
-METADATA_STATS = Topic("metadata.stats", "StatsRecord", ("tracker",), ("console", "analytics"), False, _WEEKS)
-AUDIT = Topic(
-    "audit", "AuditEvent", ("vault", "disclosure", "console", "auditor"), ("auditor", "console"), False, _YEARS
-)
+# The encoder looks up in its own output how far it came before a restart.
+_VIEWERS = ("control-centre", "console", "auditor", "encoder")
+_ANALYSTS = ("analytics", "console")
+_KEEPERS = ("vault", "disclosure", "console", "auditor")
+
+VIDEO_REDACTED = Topic("video.redacted", "RedactedMessage", ("encoder",), (), False, _DAYS, True, _VIEWERS)
+METADATA_TRACKS = Topic("metadata.tracks", "TrackRecord", ("tracker",), (), False, _WEEKS, audience=_ANALYSTS)
+METADATA_STATS = Topic("metadata.stats", "StatsRecord", ("tracker",), (), False, _WEEKS, audience=_ANALYSTS)
+AUDIT = Topic("audit", "AuditEvent", _KEEPERS, (), False, _YEARS, audience=("auditor", "console"))
 
 TOPICS: tuple[Topic, ...] = (
     VIDEO_SOURCE,
@@ -59,4 +64,4 @@ TOPICS: tuple[Topic, ...] = (
 
 def dead_letters_of(topic: Topic) -> Topic:
     """The topic that takes the reasons why messages of `topic` were refused; never their payloads."""
-    return Topic(f"{topic.name}.dlq", "DeadLetter", topic.readers, ("auditor",), False, _DAYS)
+    return Topic(f"{topic.name}.dlq", "DeadLetter", topic.readers, (), False, _DAYS, audience=("auditor",))

@@ -1,9 +1,9 @@
 """The decoder stage: one thread per camera reads, decodes and numbers; the runner's thread only collects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from services.bus.interface import InvalidMessage, Message
+from services.bus.interface import InvalidMessage, Message, TopicPartition
 from services.bus.topics import FRAMES_DETECT, VIDEO_SOURCE, Topic
 from services.decoder.reader import CameraReader
 from services.decoder.settings import DecoderSettings
@@ -45,6 +45,14 @@ class DecoderStage:
     def failures(self) -> Mapping[str, str]:
         """One sentence for each file that could not be read to its end, by camera_id."""
         return {camera_id: reader.failure for camera_id, reader in self._readers.items() if reader.failure}
+
+    remembers: Topic | None = None
+
+    def remember(self, message: Message) -> None:
+        """It needs to know nothing."""
+
+    def forget(self, partitions: Collection[TopicPartition]) -> None:
+        """Drops the cameras of these partitions."""
 
     def submit(self, message: Message) -> None:
         """The decoder reads no topic."""

@@ -7,7 +7,7 @@ from functools import partial
 
 from google.protobuf.message import DecodeError
 
-from services.bus.interface import InvalidMessage, Message, Record
+from services.bus.interface import InvalidMessage, Message, Record, TopicPartition
 from services.bus.topics import VIDEO_REDACTED, VIDEO_RENDERED, Topic
 from services.encoder import metrics
 from services.encoder.epoch import Epoch
@@ -69,6 +69,14 @@ class EncoderStage:
     def failures(self) -> Mapping[str, str]:
         """camera_id → the sentence of its first output that could not be written. Readable from any thread."""
         return dict(self._failures)
+
+    remembers: Topic | None = None
+
+    def remember(self, message: Message) -> None:
+        """It needs to know nothing."""
+
+    def forget(self, partitions: Collection[TopicPartition]) -> None:
+        """Drops the cameras of these partitions."""
 
     def submit(self, message: Message) -> None:
         """Takes one message. Raises Backpressure over the byte budget, InvalidMessage."""

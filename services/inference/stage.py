@@ -2,12 +2,12 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
-from services.bus.interface import InvalidMessage, Message, Position, Record
+from services.bus.interface import InvalidMessage, Message, Position, Record, TopicPartition
 from services.bus.topics import DETECTIONS, FRAMES_DETECT, Topic
 from services.detect.interface import Detector
 from services.inference import metrics
@@ -55,6 +55,14 @@ class InferenceStage:
         self._in_flight = 0
         self._queue: deque[FrameJob | _End] = deque()
         self._pool = DetectorPool(detectors, settings, clock)
+
+    remembers: Topic | None = None
+
+    def remember(self, message: Message) -> None:
+        """It needs to know nothing."""
+
+    def forget(self, partitions: Collection[TopicPartition]) -> None:
+        """Drops the cameras of these partitions."""
 
     def submit(self, message: Message) -> None:
         """Takes a frame or an end of stream. Raises Backpressure over the byte budget, InvalidMessage."""

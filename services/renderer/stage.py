@@ -1,12 +1,12 @@
 """The renderer stage: joins access units with spans by identity, and lets nothing out that is not covered."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import chain
 
 from google.protobuf.message import DecodeError
 
-from services.bus.interface import InvalidMessage, Message, Position
+from services.bus.interface import InvalidMessage, Message, Position, TopicPartition
 from services.bus.topics import REDACTIONS, VIDEO_RENDERED, VIDEO_SOURCE, Topic
 from services.policy.model import PolicyBook
 from services.renderer import metrics
@@ -42,6 +42,14 @@ class RendererStage:
         self._cameras: dict[str, Camera] = {}
         self._done: list[Position] = []  # of messages that need no answer
         self._full_since: float | None = None
+
+    remembers: Topic | None = None
+
+    def remember(self, message: Message) -> None:
+        """It needs to know nothing."""
+
+    def forget(self, partitions: Collection[TopicPartition]) -> None:
+        """Drops the cameras of these partitions."""
 
     def submit(self, message: Message) -> None:
         """Takes one message. Raises Backpressure where a file's frames fill the hold, InvalidMessage."""

@@ -1,4 +1,6 @@
-"""What every runner measures. Labels are stage and topic names only: both are bounded."""
+"""What every runner and every stage measures. Labels are stages, topics and cameras: all of them are bounded."""
+
+from functools import lru_cache
 
 from prometheus_client import Counter, Gauge
 
@@ -9,3 +11,18 @@ CARRIED = Counter("veil_runner_backpressure_total", "Messages the stage could no
 DEAD = Counter("veil_runner_dead_letters_total", "Messages refused for good.", ["stage", "topic"])
 LAG = Gauge("veil_runner_lag_messages", "Messages that wait for the stage.", ["stage", "topic"])
 UNFINISHED = Gauge("veil_runner_unfinished_messages", "Messages in the stage's hands.", ["stage"])
+
+_FRAMES = Counter("veil_camera_frames_total", "Frames that left the stage.", ["stage", "camera"])
+_AGE = Gauge("veil_camera_age_seconds", "From capture to the newest frame that left the stage.", ["stage", "camera"])
+
+
+@lru_cache(maxsize=16_384)
+def _of_camera(stage: str, camera_id: str) -> tuple[Counter, Gauge]:
+    return _FRAMES.labels(stage, camera_id), _AGE.labels(stage, camera_id)
+
+
+def frame_left(stage: str, camera_id: str, captured_us: int, now_us: int) -> None:
+    """Counts a frame that leaves the stage, and notes how old it is."""
+    frames, age = _of_camera(stage, camera_id)
+    frames.inc()
+    age.set(max(0, now_us - captured_us) / 1e6 if captured_us else 0.0)

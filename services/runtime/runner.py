@@ -4,10 +4,21 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from services.bus.dead_letters import DeadLetterLimit, dead_letter
-from services.bus.interface import Bus, BusFull, Consumer, InvalidMessage, Message, Position, Record, TopicPartition
+from services.bus.interface import (
+    Bus,
+    BusFull,
+    BusLost,
+    Consumer,
+    InvalidMessage,
+    Message,
+    Position,
+    Record,
+    Start,
+    TopicPartition,
+)
 from services.runtime import metrics
 from services.runtime.health import Heartbeat
 from services.runtime.ledger import Ledger
@@ -22,8 +33,11 @@ class Runner:
 
     Each turn: (1) publish what is pending, in order; (2) take what the stage completed, if all is published;
     (3) offer carried messages again, then poll and submit new ones; (4) commit the lowest contiguous finished offset
-    of each partition; (5) beat. A full bus or a stage under backpressure never stops the turns, so that the group
-    membership lives on.
+    of each partition, where all that was published before it has arrived; (5) beat. A full bus or a stage under
+    backpressure never stops the turns, so that the group membership lives on.
+
+    When partitions go to another member, everything finished is published and committed first, then the stage drops
+    their cameras. When partitions come, a stage that remembers is first shown the newest of its own output.
 
     Args:
         stage: what to drive.
@@ -45,10 +59,14 @@ class Runner:
         self._settings = settings or RunnerSettings()
         self._heartbeat = heartbeat or Heartbeat()
         self._clock = clock
+        self._bus = bus
         self._producer = bus.producer()
-        self._consumer: Consumer | None = bus.consumer(stage.name, stage.inputs) if stage.inputs else None
+        self._consumer: Consumer | None = bus.consumer(stage.name, stage.inputs, self) if stage.inputs else None
         self._ledger = Ledger()
         self._pending: deque[Record | Position] = deque()
+        self._taken = 0  # records the producer took
+        self._unconfirmed: deque[tuple[int, Position]] = deque()  # finished once that many records have arrived
+        self._recalled: set[int] = set()
         self._carried: dict[TopicPartition, deque[Message]] = {}
         self._refused = DeadLetterLimit(self._settings.dead_letters_max_ratio)
         self._committed_at = clock()
@@ -56,8 +74,8 @@ class Runner:
     def run(self, stop: threading.Event) -> None:
         """Runs until the stage is finished or `stop` is set, then drains what is in hand and leaves.
 
-        Raises whatever the stage or the bus raises beyond backpressure and invalid messages: a fault nobody foresaw
-        ends the process, and the next one replays from the committed offsets.
+        Raises BusLost, and whatever else the stage or the bus raises beyond backpressure and invalid messages: the
+        next run, in this process or another, replays from the committed offsets.
         """
         idle_s = self._settings.idle_min_s
         try:
@@ -73,6 +91,30 @@ class Runner:
             if self._consumer is not None:
                 self._consumer.close()
             self._producer.close()
+
+    def settle(self, partitions: Collection[TopicPartition]) -> None:  # noqa: ARG002, all is settled alike
+        """Publishes and commits what is finished, before partitions go to another member. Raises BusLost."""
+        deadline = self._clock() + self._settings.settle_s
+        while self._pending:
+            if self._clock() > deadline:
+                raise BusLost("what was finished could not be published before the partitions went")
+            self._publish(self._settings.idle_max_s)
+        try:
+            self._producer.flush(max(0.1, deadline - self._clock()))
+        except TimeoutError as error:
+            raise BusLost("what was published did not arrive before the partitions went") from error
+        self._commit(now=True)
+
+    def release(self, partitions: Collection[TopicPartition]) -> None:
+        """Drops what is in hand of partitions that went. Raises BusLost where they went without warning."""
+        if self._pending or self._unconfirmed:
+            raise BusLost("partitions went to another member while their messages were under way")
+        self._ledger.forget(partitions)
+        for source in partitions:
+            self._carried.pop(source, None)
+        self._recalled -= {source.partition for source in partitions}
+        self._stage.forget(partitions)
+        _log.info("%s gave up %d partitions", self._stage.name, len(partitions))
 
     def _turn(self, idle_s: float) -> bool:
         """One round of the loop. True if anything moved; otherwise it has waited about `idle_s`."""
@@ -90,7 +132,7 @@ class Runner:
         while self._pending:
             item = self._pending[0]
             if isinstance(item, Position):
-                self._ledger.finish((item,))
+                self._unconfirmed.append((self._taken, item))
             else:
                 try:
                     self._producer.publish(item)
@@ -99,6 +141,7 @@ class Runner:
                     self._producer.wait(wait_s)
                     metrics.BLOCKED.labels(self._stage.name).inc(self._clock() - began)
                     return progressed
+                self._taken += 1
                 metrics.PUBLISHED.labels(self._stage.name, item.topic.name).inc()
             self._pending.popleft()
             progressed = True
@@ -129,6 +172,7 @@ class Runner:
                 time.sleep(wait_s)
             return False
         messages = self._consumer.poll(wait_s, self._settings.poll_records)
+        self._recall()
         for message in messages:
             source = message.position.source
             self._ledger.deliver(message.position)
@@ -141,6 +185,27 @@ class Runner:
                 self._consumer.pause((source,))
                 metrics.CARRIED.labels(self._stage.name, source.topic).inc()
         return bool(messages)
+
+    def _recall(self) -> None:
+        """Shows the stage what it sent out, for partitions that are new here."""
+        topic = self._stage.remembers
+        if topic is None or self._consumer is None:
+            return
+        new = {source.partition for source in self._consumer.assignment()} - self._recalled
+        if not new:
+            return
+        reader = self._bus.reader(topic, Start("last", self._settings.recall_records), new)
+        deadline = self._clock() + self._settings.recall_s
+        try:
+            while not reader.caught_up:
+                if self._clock() > deadline:
+                    raise BusLost(f"the newest of {topic.name} could not be read in time")
+                for message in reader.poll(self._settings.idle_max_s, self._settings.poll_records):
+                    self._stage.remember(message)
+                self._heartbeat.beat()
+        finally:
+            reader.close()
+        self._recalled |= new
 
     def _submit(self, message: Message) -> bool:
         """False if the stage can't take it now."""
@@ -165,6 +230,9 @@ class Runner:
     def _commit(self, *, now: bool = False) -> None:
         if self._consumer is None or not (now or self._clock() - self._committed_at >= self._settings.commit_every_s):
             return
+        arrived = self._producer.acknowledged
+        while self._unconfirmed and self._unconfirmed[0][0] <= arrived:
+            self._ledger.finish((self._unconfirmed.popleft()[1],))
         commits = self._ledger.take_commits()
         if commits:
             self._consumer.commit(commits)

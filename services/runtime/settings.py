@@ -13,6 +13,13 @@ class RunnerSettings(BaseSettings):
     idle_min_s: float = Field(0.001, gt=0, le=1, description="First pause when there is nothing to do.")
     idle_max_s: float = Field(0.016, gt=0, le=5, description="Longest pause; bounds the delay it can add.")
     commit_every_s: float = Field(0.2, ge=0, le=60, description="Seconds between two commits.")
+    settle_s: float = Field(
+        5, gt=0, le=60, description="Time to publish and commit before partitions go to another member."
+    )
+    recall_records: int = Field(
+        4096, ge=1, le=1_000_000, description="Newest output records of a partition that a stage looks at on its start."
+    )
+    recall_s: float = Field(30, gt=0, le=600, description="Time that reading them may take.")
     drain_s: float = Field(20, ge=0, le=600, description="Time to finish what is in hand when asked to stop.")
     dead_letters_max_ratio: float = Field(
         0.05, ge=0, le=1, description="Share of refused messages above which the stage stops instead of going on."

@@ -1,10 +1,10 @@
 """The stage protocol: the few verbs by which the runner drives every stage."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.bus.interface import Message, Position, Record
+from services.bus.interface import Message, Position, Record, TopicPartition
 from services.bus.topics import Topic
 
 
@@ -46,6 +46,16 @@ class Stage(Protocol):
         A source whose files have all ended, a sink that has seen the end of every stream it was told of. A stage that
         can't know waits for input and is never finished.
         """
+
+    @property
+    def remembers(self) -> Topic | None:
+        """The output topic whose newest records tell it what it sent out before a restart; None if it needn't know."""
+
+    def remember(self, message: Message) -> None:
+        """Takes one of the newest records of `remembers`, before the first input of the same partition."""
+
+    def forget(self, partitions: Collection[TopicPartition]) -> None:
+        """These went to another process: drops every camera that came from them, without emitting or finishing."""
 
     def submit(self, message: Message) -> None:
         """Takes one message. Raises Backpressure to be offered it again, InvalidMessage to refuse it for good."""

@@ -3,11 +3,11 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from google.protobuf.message import DecodeError
 
-from services.bus.interface import InvalidMessage, Message
+from services.bus.interface import InvalidMessage, Message, TopicPartition
 from services.bus.topics import DETECTIONS, METADATA_STATS, METADATA_TRACKS, REDACTIONS, Topic
 from services.policy.model import PolicyBook, PolicyUnavailable
 from services.runtime.stage import Backpressure, Emission
@@ -63,6 +63,14 @@ class TrackerStage:
     def finished(self) -> bool:
         """Never: another camera may come."""
         return False
+
+    remembers: Topic | None = None
+
+    def remember(self, message: Message) -> None:
+        """It needs to know nothing."""
+
+    def forget(self, partitions: Collection[TopicPartition]) -> None:
+        """Drops the cameras of these partitions."""
 
     def submit(self, message: Message) -> None:
         """Takes one message; its span comes out when its look-ahead is over."""

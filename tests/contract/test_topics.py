@@ -6,17 +6,17 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from services.bus.topics import TOPICS, Topic, dead_letters_of
 from services.schema import pb
 
-# Name, writers, readers, sensitive, joined. Who may read a picture that is not masked is decided here and nowhere else.
+# Name, writers, readers, audience, sensitive, joined. Who may read a picture that is not masked is decided here alone.
 AGREED = {
-    ("video.source", "decoder", "renderer vault", True, True),
-    ("frames.detect", "decoder", "inference", True, True),
-    ("detections", "inference", "tracker", False, True),
-    ("redactions", "tracker", "renderer vault", False, True),
-    ("video.rendered", "renderer", "encoder", False, True),
-    ("video.redacted", "encoder", "console auditor", False, True),
-    ("metadata.tracks", "tracker", "console analytics", False, False),
-    ("metadata.stats", "tracker", "console analytics", False, False),
-    ("audit", "vault disclosure console auditor", "auditor console", False, False),
+    ("video.source", "decoder", "renderer vault", "", True, True),
+    ("frames.detect", "decoder", "inference", "", True, True),
+    ("detections", "inference", "tracker", "", False, True),
+    ("redactions", "tracker", "renderer vault", "", False, True),
+    ("video.rendered", "renderer", "encoder", "", False, True),
+    ("video.redacted", "encoder", "", "control-centre console auditor encoder", False, True),
+    ("metadata.tracks", "tracker", "", "analytics console", False, False),
+    ("metadata.stats", "tracker", "", "analytics console", False, False),
+    ("audit", "vault disclosure console auditor", "", "auditor console", False, False),
 }
 TRUSTED_WITH_PIXELS = {"decoder", "inference", "renderer", "vault", "disclosure"}
 WITHOUT_PIXELS = ("detections", "redactions", "metadata.tracks", "metadata.stats")
@@ -32,7 +32,9 @@ def holds_bytes(message: Descriptor) -> bool:
 
 
 def test_i4_the_table_is_the_agreed_one() -> None:
-    table = {(t.name, " ".join(t.writers), " ".join(t.readers), t.sensitive, t.joined) for t in TOPICS}
+    table = {
+        (t.name, " ".join(t.writers), " ".join(t.readers), " ".join(t.audience), t.sensitive, t.joined) for t in TOPICS
+    }
     assert table == AGREED
     assert len(TOPICS) == len(AGREED)
 
@@ -40,7 +42,7 @@ def test_i4_the_table_is_the_agreed_one() -> None:
 def test_i4_only_trusted_services_touch_source_pixels() -> None:
     for topic in TOPICS:
         if topic.sensitive:
-            assert {*topic.writers, *topic.readers} <= TRUSTED_WITH_PIXELS
+            assert {*topic.writers, *topic.readers, *topic.audience} <= TRUSTED_WITH_PIXELS
 
 
 @each_topic

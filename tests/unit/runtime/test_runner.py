@@ -3,12 +3,12 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import pytest
 
 from services.bus.dead_letters import TooManyDeadLetters
-from services.bus.interface import Committable, InvalidMessage, Message, Record
+from services.bus.interface import Committable, InvalidMessage, Message, Record, TopicPartition
 from services.bus.memory import MemoryBus
 from services.bus.topics import DETECTIONS, REDACTIONS, VIDEO_REDACTED, Topic, dead_letters_of
 from services.runtime.runner import Runner
@@ -26,12 +26,19 @@ class Copier:
     inputs: tuple[Topic, ...] = (DETECTIONS,)
     outputs: tuple[Topic, ...] = (REDACTIONS,)
     finished = False
+    remembers: Topic | None = None
 
     def __init__(self, room: int = 1000, before: Callable[[bytes], None] = lambda _: None) -> None:
         self.room = room
         self.before = before
         self.held: deque[Message] = deque()
         self.closed = False
+
+    def remember(self, message: Message) -> None:
+        raise AssertionError(f"it asked for nothing, but was shown {message.position}")
+
+    def forget(self, partitions: Collection[TopicPartition]) -> None:
+        self.held = deque(message for message in self.held if message.position.source not in partitions)
 
     def submit(self, message: Message) -> None:
         self.before(message.record.value)

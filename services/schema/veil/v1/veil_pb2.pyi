@@ -64,14 +64,28 @@ class StreamInfo(_message.Message):
     def __init__(self, codec: _Optional[str] = ..., extradata: _Optional[bytes] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., rotation: _Optional[int] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., frame_rate: _Optional[float] = ..., live: _Optional[bool] = ..., full_range: _Optional[bool] = ..., coded_width: _Optional[int] = ..., coded_height: _Optional[int] = ...) -> None: ...
 
 class Sealed(_message.Message):
-    __slots__ = ("key_id", "nonce", "ciphertext")
+    __slots__ = ("key_id", "nonce", "ciphertext", "wrapped_key", "wrapped_by")
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
     CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    WRAPPED_KEY_FIELD_NUMBER: _ClassVar[int]
+    WRAPPED_BY_FIELD_NUMBER: _ClassVar[int]
     key_id: str
     nonce: bytes
     ciphertext: bytes
-    def __init__(self, key_id: _Optional[str] = ..., nonce: _Optional[bytes] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
+    wrapped_key: bytes
+    wrapped_by: str
+    def __init__(self, key_id: _Optional[str] = ..., nonce: _Optional[bytes] = ..., ciphertext: _Optional[bytes] = ..., wrapped_key: _Optional[bytes] = ..., wrapped_by: _Optional[str] = ...) -> None: ...
+
+class Hop(_message.Message):
+    __slots__ = ("stage", "received_us", "sent_us")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_US_FIELD_NUMBER: _ClassVar[int]
+    SENT_US_FIELD_NUMBER: _ClassVar[int]
+    stage: str
+    received_us: int
+    sent_us: int
+    def __init__(self, stage: _Optional[str] = ..., received_us: _Optional[int] = ..., sent_us: _Optional[int] = ...) -> None: ...
 
 class Reference(_message.Message):
     __slots__ = ("uri", "offset", "length", "sha256")
@@ -86,7 +100,7 @@ class Reference(_message.Message):
     def __init__(self, uri: _Optional[str] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ..., sha256: _Optional[bytes] = ...) -> None: ...
 
 class AccessUnit(_message.Message):
-    __slots__ = ("camera_id", "epoch", "seq", "keyframe", "keyframe_seq", "pts", "dts", "duration", "captured_us", "size", "corrupt", "stream", "inline", "sealed", "reference")
+    __slots__ = ("camera_id", "epoch", "seq", "keyframe", "keyframe_seq", "pts", "dts", "duration", "captured_us", "size", "corrupt", "stream", "inline", "sealed", "reference", "trace")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +116,7 @@ class AccessUnit(_message.Message):
     INLINE_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
     seq: int
@@ -117,7 +132,8 @@ class AccessUnit(_message.Message):
     inline: bytes
     sealed: Sealed
     reference: Reference
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., keyframe: _Optional[bool] = ..., keyframe_seq: _Optional[int] = ..., pts: _Optional[int] = ..., dts: _Optional[int] = ..., duration: _Optional[int] = ..., captured_us: _Optional[int] = ..., size: _Optional[int] = ..., corrupt: _Optional[bool] = ..., stream: _Optional[_Union[StreamInfo, _Mapping]] = ..., inline: _Optional[bytes] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., reference: _Optional[_Union[Reference, _Mapping]] = ...) -> None: ...
+    trace: _containers.RepeatedCompositeFieldContainer[Hop]
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., keyframe: _Optional[bool] = ..., keyframe_seq: _Optional[int] = ..., pts: _Optional[int] = ..., dts: _Optional[int] = ..., duration: _Optional[int] = ..., captured_us: _Optional[int] = ..., size: _Optional[int] = ..., corrupt: _Optional[bool] = ..., stream: _Optional[_Union[StreamInfo, _Mapping]] = ..., inline: _Optional[bytes] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., reference: _Optional[_Union[Reference, _Mapping]] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ...) -> None: ...
 
 class AudioUnit(_message.Message):
     __slots__ = ("camera_id", "epoch", "index", "pts", "dts", "duration", "time_base_num", "time_base_den", "codec", "extradata", "sample_rate", "channels", "inline", "sealed", "after_seq")
@@ -188,7 +204,7 @@ class SourceMessage(_message.Message):
     def __init__(self, unit: _Optional[_Union[AccessUnit, _Mapping]] = ..., audio: _Optional[_Union[AudioUnit, _Mapping]] = ..., end: _Optional[_Union[EndOfStream, _Mapping]] = ...) -> None: ...
 
 class DetectFrame(_message.Message):
-    __slots__ = ("camera_id", "epoch", "seq", "has_previous", "previous_seq", "pts", "width", "height", "source_width", "source_height", "detectors", "captured_us", "motion", "jpeg", "sealed", "attached", "time_base_num", "time_base_den", "frame_rate")
+    __slots__ = ("camera_id", "epoch", "seq", "has_previous", "previous_seq", "pts", "width", "height", "source_width", "source_height", "detectors", "captured_us", "motion", "jpeg", "sealed", "attached", "time_base_num", "time_base_den", "frame_rate", "trace")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -208,6 +224,7 @@ class DetectFrame(_message.Message):
     TIME_BASE_NUM_FIELD_NUMBER: _ClassVar[int]
     TIME_BASE_DEN_FIELD_NUMBER: _ClassVar[int]
     FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
     seq: int
@@ -227,7 +244,8 @@ class DetectFrame(_message.Message):
     time_base_num: int
     time_base_den: int
     frame_rate: float
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., has_previous: _Optional[bool] = ..., previous_seq: _Optional[int] = ..., pts: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ..., detectors: _Optional[_Iterable[str]] = ..., captured_us: _Optional[int] = ..., motion: _Optional[float] = ..., jpeg: _Optional[bytes] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., attached: _Optional[bool] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., frame_rate: _Optional[float] = ...) -> None: ...
+    trace: _containers.RepeatedCompositeFieldContainer[Hop]
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., has_previous: _Optional[bool] = ..., previous_seq: _Optional[int] = ..., pts: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ..., detectors: _Optional[_Iterable[str]] = ..., captured_us: _Optional[int] = ..., motion: _Optional[float] = ..., jpeg: _Optional[bytes] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., attached: _Optional[bool] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., frame_rate: _Optional[float] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ...) -> None: ...
 
 class DetectMessage(_message.Message):
     __slots__ = ("frame", "end")
@@ -278,7 +296,7 @@ class DetectorResult(_message.Message):
     def __init__(self, detector: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[_Union[DetectorResult.Status, str]] = ..., reason: _Optional[str] = ..., boxes: _Optional[_Union[Boxes, _Mapping]] = ..., latency_us: _Optional[int] = ...) -> None: ...
 
 class Detections(_message.Message):
-    __slots__ = ("camera_id", "epoch", "seq", "has_previous", "previous_seq", "pts", "source_width", "source_height", "captured_us", "results", "time_base_num", "time_base_den", "frame_rate")
+    __slots__ = ("camera_id", "epoch", "seq", "has_previous", "previous_seq", "pts", "source_width", "source_height", "captured_us", "results", "time_base_num", "time_base_den", "frame_rate", "trace")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -292,6 +310,7 @@ class Detections(_message.Message):
     TIME_BASE_NUM_FIELD_NUMBER: _ClassVar[int]
     TIME_BASE_DEN_FIELD_NUMBER: _ClassVar[int]
     FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
     seq: int
@@ -305,7 +324,8 @@ class Detections(_message.Message):
     time_base_num: int
     time_base_den: int
     frame_rate: float
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., has_previous: _Optional[bool] = ..., previous_seq: _Optional[int] = ..., pts: _Optional[int] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ..., captured_us: _Optional[int] = ..., results: _Optional[_Iterable[_Union[DetectorResult, _Mapping]]] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., frame_rate: _Optional[float] = ...) -> None: ...
+    trace: _containers.RepeatedCompositeFieldContainer[Hop]
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., has_previous: _Optional[bool] = ..., previous_seq: _Optional[int] = ..., pts: _Optional[int] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ..., captured_us: _Optional[int] = ..., results: _Optional[_Iterable[_Union[DetectorResult, _Mapping]]] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., frame_rate: _Optional[float] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ...) -> None: ...
 
 class DetectionsMessage(_message.Message):
     __slots__ = ("detections", "end")
@@ -344,7 +364,7 @@ class TrackSegment(_message.Message):
     def __init__(self, track_id: _Optional[int] = ..., kind: _Optional[_Union[Kind, str]] = ..., origin: _Optional[_Union[TrackSegment.Origin, str]] = ..., first: _Optional[_Iterable[float]] = ..., last: _Optional[_Iterable[float]] = ..., score: _Optional[float] = ...) -> None: ...
 
 class RedactionSpan(_message.Message):
-    __slots__ = ("camera_id", "epoch", "first_seq", "last_seq", "tracks", "coverage", "why", "policy")
+    __slots__ = ("camera_id", "epoch", "first_seq", "last_seq", "tracks", "coverage", "why", "policy", "trace")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     FIRST_SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -353,6 +373,7 @@ class RedactionSpan(_message.Message):
     COVERAGE_FIELD_NUMBER: _ClassVar[int]
     WHY_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
     first_seq: int
@@ -361,7 +382,8 @@ class RedactionSpan(_message.Message):
     coverage: Coverage
     why: str
     policy: str
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., first_seq: _Optional[int] = ..., last_seq: _Optional[int] = ..., tracks: _Optional[_Iterable[_Union[TrackSegment, _Mapping]]] = ..., coverage: _Optional[_Union[Coverage, str]] = ..., why: _Optional[str] = ..., policy: _Optional[str] = ...) -> None: ...
+    trace: _containers.RepeatedCompositeFieldContainer[Hop]
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., first_seq: _Optional[int] = ..., last_seq: _Optional[int] = ..., tracks: _Optional[_Iterable[_Union[TrackSegment, _Mapping]]] = ..., coverage: _Optional[_Union[Coverage, str]] = ..., why: _Optional[str] = ..., policy: _Optional[str] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ...) -> None: ...
 
 class RedactionsMessage(_message.Message):
     __slots__ = ("span", "end")
@@ -380,7 +402,7 @@ class MaskCount(_message.Message):
     def __init__(self, kind: _Optional[_Union[Kind, str]] = ..., count: _Optional[int] = ...) -> None: ...
 
 class RenderedFrame(_message.Message):
-    __slots__ = ("camera_id", "epoch", "seq", "pts", "duration", "time_base_num", "time_base_den", "width", "height", "full_range", "closed", "why", "masks", "captured_us", "frame_rate", "live", "jpeg", "attached", "dropped")
+    __slots__ = ("camera_id", "epoch", "seq", "pts", "duration", "time_base_num", "time_base_den", "width", "height", "full_range", "closed", "why", "masks", "captured_us", "frame_rate", "live", "jpeg", "attached", "dropped", "trace")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -400,6 +422,7 @@ class RenderedFrame(_message.Message):
     JPEG_FIELD_NUMBER: _ClassVar[int]
     ATTACHED_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
     seq: int
@@ -419,7 +442,8 @@ class RenderedFrame(_message.Message):
     jpeg: bytes
     attached: bool
     dropped: bool
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., pts: _Optional[int] = ..., duration: _Optional[int] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., full_range: _Optional[bool] = ..., closed: _Optional[bool] = ..., why: _Optional[str] = ..., masks: _Optional[_Iterable[_Union[MaskCount, _Mapping]]] = ..., captured_us: _Optional[int] = ..., frame_rate: _Optional[float] = ..., live: _Optional[bool] = ..., jpeg: _Optional[bytes] = ..., attached: _Optional[bool] = ..., dropped: _Optional[bool] = ...) -> None: ...
+    trace: _containers.RepeatedCompositeFieldContainer[Hop]
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., pts: _Optional[int] = ..., duration: _Optional[int] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., full_range: _Optional[bool] = ..., closed: _Optional[bool] = ..., why: _Optional[str] = ..., masks: _Optional[_Iterable[_Union[MaskCount, _Mapping]]] = ..., captured_us: _Optional[int] = ..., frame_rate: _Optional[float] = ..., live: _Optional[bool] = ..., jpeg: _Optional[bytes] = ..., attached: _Optional[bool] = ..., dropped: _Optional[bool] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ...) -> None: ...
 
 class RenderedMessage(_message.Message):
     __slots__ = ("frame", "audio", "end")
@@ -432,7 +456,7 @@ class RenderedMessage(_message.Message):
     def __init__(self, frame: _Optional[_Union[RenderedFrame, _Mapping]] = ..., audio: _Optional[_Union[AudioUnit, _Mapping]] = ..., end: _Optional[_Union[EndOfStream, _Mapping]] = ...) -> None: ...
 
 class RedactedUnit(_message.Message):
-    __slots__ = ("camera_id", "epoch", "seq", "keyframe", "pts", "dts", "duration", "time_base_num", "time_base_den", "width", "height", "closed", "captured_us", "payload", "why", "masks")
+    __slots__ = ("camera_id", "epoch", "seq", "keyframe", "pts", "dts", "duration", "time_base_num", "time_base_den", "width", "height", "closed", "captured_us", "payload", "why", "masks", "trace")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -449,6 +473,7 @@ class RedactedUnit(_message.Message):
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     WHY_FIELD_NUMBER: _ClassVar[int]
     MASKS_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
     seq: int
@@ -465,7 +490,8 @@ class RedactedUnit(_message.Message):
     payload: bytes
     why: str
     masks: _containers.RepeatedCompositeFieldContainer[MaskCount]
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., keyframe: _Optional[bool] = ..., pts: _Optional[int] = ..., dts: _Optional[int] = ..., duration: _Optional[int] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., closed: _Optional[bool] = ..., captured_us: _Optional[int] = ..., payload: _Optional[bytes] = ..., why: _Optional[str] = ..., masks: _Optional[_Iterable[_Union[MaskCount, _Mapping]]] = ...) -> None: ...
+    trace: _containers.RepeatedCompositeFieldContainer[Hop]
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., keyframe: _Optional[bool] = ..., pts: _Optional[int] = ..., dts: _Optional[int] = ..., duration: _Optional[int] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., closed: _Optional[bool] = ..., captured_us: _Optional[int] = ..., payload: _Optional[bytes] = ..., why: _Optional[str] = ..., masks: _Optional[_Iterable[_Union[MaskCount, _Mapping]]] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ...) -> None: ...
 
 class RedactedMessage(_message.Message):
     __slots__ = ("unit", "audio", "end")
