@@ -31,7 +31,8 @@ def veil(*arguments: str) -> None:
 def contact_sheet(video: Path, path: Path) -> None:
     """Writes frames of a masked video side by side into one JPEG."""
     jpegs = [np.frombuffer(picture.jpeg, np.uint8) for picture in thumbnails(video, list(MOMENTS_S))]
-    pictures = [cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for jpeg in jpegs]
+    decoded = (cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for jpeg in jpegs)
+    pictures = [picture for picture in decoded if picture is not None]
     rows = [np.hstack(pictures[i : i + COLUMNS]) for i in range(0, len(pictures), COLUMNS)]
     cv2.imwrite(str(path), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 85])
 
