@@ -1,0 +1,1 @@
+"""Reads the line's results for those outside of it: control centres, analysts, tests."""
