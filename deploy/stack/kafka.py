@@ -1,0 +1,187 @@
+"""A real Apache Kafka on this machine: brokers that are controllers too, with TLS, SCRAM and ACLs by default."""
+
+import random
+import secrets
+import socket
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from deploy.stack import kafka_install
+from deploy.stack.certificates import make_certificates
+from deploy.stack.kafka_config import ADMIN, BrokerPorts, broker_config
+from deploy.stack.process import ServerProcess, StartError
+from deploy.stack.secret_files import write_secret
+from services.bus.kafka_settings import KafkaSettings
+
+_FORMAT_TIMEOUT_S = 60
+_START_TIMEOUT_S = 60
+_PARTITIONS = 8
+
+
+class KafkaServer:
+    """Brokers on the loopback, their data and secrets in one folder.
+
+    Args:
+        folder: takes data, logs, tls/ and secrets/; what it holds from before is used again.
+        secure: TLS, SCRAM-SHA-512 and ACLs; without it, plain text and everything allowed.
+        brokers: 1, or 3 with every partition on all of them and two needed for a write.
+        ports: for clients, one per broker; free ones where none are given.
+        data_dir: takes the brokers' data instead of `folder`, for a disk of another size.
+        heap_mb: of each broker.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        secure: bool = True,
+        brokers: int = 1,
+        ports: Sequence[int] = (),
+        data_dir: Path | None = None,
+        heap_mb: int = 512,
+    ) -> None:
+        self.folder = folder.absolute()
+        self.secure = secure
+        self.replication = brokers
+        self._ports = [BrokerPorts(client, _free_port(), _free_port()) for client in ports or _free_ports(brokers)]
+        if len(self._ports) != brokers:
+            raise ValueError(f"{brokers} brokers need as many ports, not {len(self._ports)}")
+        self.data_folders = [(data_dir or self.folder).absolute() / f"data-{node}" for node in self._nodes]
+        self._heap_mb = heap_mb
+        self._cluster = urlsafe_b64encode(uuid.uuid5(uuid.NAMESPACE_URL, str(self.folder)).bytes).decode().rstrip("=")
+        self._processes: list[ServerProcess] = []
+
+    @property
+    def bootstrap(self) -> str:
+        """host:port of every broker, separated by commas."""
+        return ",".join(f"127.0.0.1:{ports.client}" for ports in self._ports)
+
+    @property
+    def ca_file(self) -> Path | None:
+        """What clients verify the brokers with; None without TLS."""
+        return self.folder / "tls" / "ca.pem" if self.secure else None
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the brokers' processes."""
+        return [process.pid for process in self._processes]
+
+    @property
+    def logs(self) -> list[Path]:
+        """The brokers' logs."""
+        return [self.folder / f"broker-{node}.log" for node in self._nodes]
+
+    def start(self) -> None:
+        """Starts the brokers on the data they have and waits until they answer.
+
+        Raises MissingTool without Java or Maven, StartError if a broker doesn't come up.
+        """
+        command = [kafka_install.java(), *self._jvm_options()]
+        if self.secure:
+            make_certificates(self.folder / "tls", "broker")
+        self._processes = [
+            ServerProcess(f"Kafka broker {node}", [*command, "kafka.Kafka", str(self._configure(node))], log)
+            for node, log in zip(self._nodes, self.logs, strict=True)
+        ]
+        for process in self._processes:
+            process.start()
+        for process, ports in zip(self._processes, self._ports, strict=True):
+            process.wait_until(lambda port=ports.client: _answers(port), _START_TIMEOUT_S)
+
+    def stop(self) -> None:
+        """Ends the brokers, data kept."""
+        for process in self._processes:
+            process.stop()
+
+    def kill(self) -> None:
+        """Ends the brokers at once, as a power cut does; `start` goes on with what is on disk."""
+        for process in self._processes:
+            process.kill()
+
+    def password_file(self, principal: str) -> Path:
+        """File with the password of a principal, made on first use."""
+        path = self.folder / "secrets" / f"{principal}.password"
+        if not path.exists():
+            write_secret(path, f"{secrets.token_urlsafe(32)}\n".encode())
+        return path
+
+    def settings(self, principal: str) -> KafkaSettings:
+        """What a client needs to connect as this principal."""
+        return KafkaSettings(
+            bootstrap=self.bootstrap,
+            ca_file=self.ca_file,
+            username=principal if self.secure else None,
+            password_file=self.password_file(principal) if self.secure else None,
+            partitions=_PARTITIONS,
+            replication=self.replication,
+        )
+
+    def env(self, principal: str) -> dict[str, str]:
+        """The same as variables of an environment."""
+        values = self.settings(principal).model_dump(exclude_unset=True, exclude_none=True)
+        return {f"VEIL_KAFKA_{name.upper()}": str(value) for name, value in values.items()}
+
+    @property
+    def _nodes(self) -> range:
+        return range(1, len(self._ports) + 1)
+
+    def _jvm_options(self) -> list[str]:
+        return [
+            f"-Xmx{self._heap_mb}m",
+            f"-Dlog4j2.configurationFile={kafka_install.LOGGING}",
+            "-cp",
+            f"{kafka_install.jars()}/*",
+        ]
+
+    def _configure(self, node: int) -> Path:
+        """Writes a broker's settings, and its empty storage at the first time."""
+        data, path = self.data_folders[node - 1], self.folder / f"broker-{node}.properties"
+        config = broker_config(node, self._ports, data, tls=self.folder / "tls" if self.secure else None)
+        write_secret(path, "".join(f"{key}={value}\n" for key, value in config.items()).encode())
+        if not (data / "meta.properties").exists():
+            self._format(path)
+        return path
+
+    def _format(self, config: Path) -> None:
+        options = [*self._jvm_options(), "kafka.tools.StorageTool", "format"]
+        options += ["--cluster-id", self._cluster, "--config", str(config), "--ignore-formatted"]
+        if self.secure:
+            # The first user can't be made over the network, as nobody could log in to make it.
+            password = self.password_file(ADMIN).read_text().strip()
+            options += ["--add-scram", f"SCRAM-SHA-512=[name={ADMIN},password={password}]"]
+        # In a file, because everyone on the machine sees a command line.
+        arguments = self.folder / "secrets" / "format.args"
+        write_secret(arguments, "".join(f'"{option}"\n' for option in options).encode())
+        done = subprocess.run(  # noqa: S603, the command is ours
+            [kafka_install.java(), f"@{arguments}"], capture_output=True, timeout=_FORMAT_TIMEOUT_S, check=False
+        )
+        arguments.unlink()
+        if done.returncode:
+            said = (done.stdout + done.stderr).decode(errors="replace")
+            raise StartError(f"Kafka's storage could not be made:\n{said[-1000:]}")
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def _free_ports(count: int) -> list[int]:
+    return [_free_port() for _ in range(count)]
+
+
+def _free_port() -> int:
+    """A port outside the range that the system gives to outgoing connections.
+
+    From within it, a client that keeps knocking while the broker is down ends up connected to itself, and the broker
+    can't have its port back.
+    """
+    while True:
+        port = random.randint(20_000, 32_000)  # noqa: S311, no secret
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
