@@ -24,7 +24,7 @@ models: $(STAMP) ## fetch the face, plate and person models into .cache/models
 
 .PHONY: demo
 demo: $(STAMP) ## mask a real video; results in out/demo/
-	$(BIN)/python deploy/demo.py
+	$(BIN)/python -m deploy.demo
 
 .PHONY: lint
 lint: $(STAMP) ## ruff and mypy

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from samples import sample
 
+from deploy.samples import sample
 from services.report.thumbnails import thumbnails
 
 OUT = Path(__file__).resolve().parent.parent / "out" / "demo"
