@@ -1,8 +1,10 @@
 """One opened stream on its way to the bus: decodes each access unit once and writes the records of both topics."""
 
 import heapq
+import time
 from collections import deque
 from collections.abc import Callable
+from typing import Literal
 
 import av
 import cv2
@@ -15,6 +17,7 @@ from services.decoder import metrics
 from services.decoder.cadence import Cadence, Why
 from services.decoder.outbox import Entry, Kind
 from services.decoder.settings import DecoderSettings
+from services.envelope import Sealer, context
 from services.media.decoding import AccessUnitDecoder, DecodedUnit, PictureMaker
 from services.media.demux import Demuxer, SourceSound
 from services.media.order import SourceUnit
@@ -35,6 +38,7 @@ class EpochWriter:
             that every frame stays closed.
         share: attach the decoded picture to each access unit.
         emit: takes the finished records, in order.
+        sealer: encrypts every payload; without one they are plain.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class EpochWriter:
         emit: Callable[[Entry], None],
         *,
         share: bool,
+        sealer: Sealer | None = None,
     ) -> None:
         self._camera_id, self._epoch = camera_id, epoch
         self._info = info = source.info
@@ -54,6 +59,7 @@ class EpochWriter:
         self._policy = policy
         self._settings = settings
         self._emit = emit
+        self._sealer = sealer
         self._share = share
         self._decoder = AccessUnitDecoder(info, settings.threads)
         self._maker = PictureMaker(info)
@@ -79,6 +85,7 @@ class EpochWriter:
         policy = self._policy()
         if self._audio is None or policy is None or policy.sound != "keep":
             return
+        sealed = self._sealed(VIDEO_SOURCE, packet.index, packet.payload, "sound")
         audio = pb.AudioUnit(
             camera_id=self._camera_id,
             epoch=self._epoch,
@@ -92,7 +99,8 @@ class EpochWriter:
             extradata=self._audio.extradata,
             sample_rate=self._audio.sample_rate,
             channels=self._audio.channels,
-            inline=packet.payload,
+            inline=packet.payload if sealed is None else None,
+            sealed=sealed,
             after_seq=self._newest_seq,
         )
         self._send(Kind.SOUND, VIDEO_SOURCE, pb.SourceMessage(audio=audio))
@@ -121,6 +129,7 @@ class EpochWriter:
             self._show(shown_unit, shown)
 
     def _publish(self, unit: SourceUnit, decoded: DecodedUnit) -> None:
+        sealed = self._sealed(VIDEO_SOURCE, unit.seq, unit.payload)
         access_unit = pb.AccessUnit(
             camera_id=self._camera_id,
             epoch=self._epoch,
@@ -134,13 +143,15 @@ class EpochWriter:
             size=len(unit.payload),
             corrupt=decoded.corrupt,
             stream=self._info if unit.keyframe else None,
-            inline=unit.payload,
+            inline=unit.payload if sealed is None else None,
+            sealed=sealed,
+            trace=[_hop(unit)],
         )
         picture = None
         if self._share and decoded.frame is not None and not decoded.corrupt:
             picture = self._maker.picture(decoded.frame).data
         kind = Kind.KEYFRAME if unit.keyframe else Kind.PICTURE
-        self._send(kind, VIDEO_SOURCE, pb.SourceMessage(unit=access_unit), picture)
+        self._send(kind, VIDEO_SOURCE, pb.SourceMessage(unit=access_unit), picture, unit.captured_us)
         metrics.FRAMES.inc()
         if decoded.corrupt:
             metrics.CORRUPT.inc()
@@ -178,7 +189,9 @@ class EpochWriter:
         side = policy.detection.side_for(self._info.width, self._info.height)
         picture = self._maker.rgb(shown, side)
         metrics.DETECT_FRAMES.labels(why.value).inc()
-        attached = self._settings.transport == "attached"
+        attached = picture if self._settings.transport == "attached" else None
+        jpeg = _jpeg(picture, self._settings.jpeg_quality) if attached is None else None
+        sealed = None if jpeg is None else self._sealed(FRAMES_DETECT, unit.seq, jpeg)
         frame = pb.DetectFrame(
             camera_id=self._camera_id,
             epoch=self._epoch,
@@ -196,16 +209,24 @@ class EpochWriter:
             time_base_num=self._info.time_base_num,
             time_base_den=self._info.time_base_den,
             frame_rate=self._info.frame_rate,
+            jpeg=jpeg if sealed is None else None,
+            sealed=sealed,
+            attached=None if attached is None else True,
+            trace=[_hop(unit)],
         )
-        if attached:
-            frame.attached = True
-        else:
-            frame.jpeg = _jpeg(picture, self._settings.jpeg_quality)
         self._previous_seq = unit.seq
-        self._send(Kind.DETECTION, FRAMES_DETECT, pb.DetectMessage(frame=frame), picture if attached else None)
+        self._send(Kind.DETECTION, FRAMES_DETECT, pb.DetectMessage(frame=frame), attached, unit.captured_us)
 
     def _time(self, unit: SourceUnit) -> float:
         return (unit.pts or 0) * self._tick_s
+
+    def _sealed(
+        self, topic: Topic, seq: int, payload: bytes, content: Literal["picture", "sound"] = "picture"
+    ) -> pb.Sealed | None:
+        if self._sealer is None:
+            return None
+        place = context(topic, self._camera_id, self._epoch, seq, content)
+        return self._sealer.seal(self._camera_id, place, payload)
 
     def _send(
         self,
@@ -213,8 +234,14 @@ class EpochWriter:
         topic: Topic,
         message: pb.SourceMessage | pb.DetectMessage,
         attachment: NDArray[np.uint8] | None = None,
+        captured_us: int = 0,
     ) -> None:
-        self._emit(Entry(kind, Record(topic, self._camera_id, message.SerializeToString(), attachment)))
+        record = Record(topic, self._camera_id, message.SerializeToString(), attachment)
+        self._emit(Entry(kind, record, captured_us))
+
+
+def _hop(unit: SourceUnit) -> pb.Hop:
+    return pb.Hop(stage="decoder", received_us=unit.captured_us, sent_us=time.time_ns() // 1000)
 
 
 def end_entries(end: pb.EndOfStream) -> list[Entry]:

@@ -1,5 +1,6 @@
-"""What one camera has ready for the bus: bounded in bytes; files wait for room, live cameras shed."""
+"""What one camera has ready for the bus: bounded in bytes and age; files wait for room, live cameras shed."""
 
+import math
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -24,10 +25,11 @@ _SHED_AS = {Kind.KEYFRAME: "frames", Kind.PICTURE: "frames", Kind.SOUND: "sound"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record and what it is."""
+    """One record, what it is, and when its picture was captured: 0 where it holds none."""
 
     kind: Kind
     record: Record
+    captured_us: int = 0
 
 
 class Outbox:
@@ -36,11 +38,14 @@ class Outbox:
     Args:
         limit: bytes it holds; one record alone may be larger, and an end always fits.
         sheds: make room by dropping detection pictures, then whole groups from the oldest on. Otherwise `put` waits.
+        max_age_s: a camera that sheds also drops groups that begin longer than this before its newest picture: after
+            an outage those who watch want to see what is, and what was soon after.
     """
 
-    def __init__(self, limit: int, *, sheds: bool) -> None:
+    def __init__(self, limit: int, *, sheds: bool, max_age_s: float = 10.0) -> None:
         self._limit = limit
         self._sheds = sheds
+        self._max_age_us = max_age_s * 1e6
         self._entries: deque[Entry] = deque()
         self._bytes = 0
         self._skipping = False
@@ -64,14 +69,18 @@ class Outbox:
             self._entries.append(entry)
             self._bytes += entry.record.size
 
-    def drain(self) -> list[Record]:
-        """Takes everything, without waiting."""
+    def drain(self, most: float = math.inf) -> list[Entry]:
+        """Takes about `most` bytes from the oldest on, without waiting: the last record may exceed it."""
+        taken: list[Entry] = []
         with self._changed:
-            records = [entry.record for entry in self._entries]
-            self._entries.clear()
-            self._bytes = 0
+            left = most
+            while self._entries and left > 0:
+                entry = self._entries.popleft()
+                taken.append(entry)
+                left -= entry.record.size
+                self._bytes -= entry.record.size
             self._changed.notify_all()
-        return records
+        return taken
 
     def release(self) -> None:
         """Lets `put` wait no more: the reader is to end, and the little it still has is taken over the limit."""
@@ -90,14 +99,17 @@ class Outbox:
     def _fits(self, entry: Entry) -> bool:
         return not self._entries or entry.kind is Kind.END or self._bytes + entry.record.size <= self._limit
 
+    def _is_fresh(self, entry: Entry) -> bool:
+        oldest_us = next((kept.captured_us for kept in self._entries if kept.captured_us), entry.captured_us)
+        return entry.captured_us - oldest_us <= self._max_age_us
+
     def _make_room(self, entry: Entry) -> bool:
-        """Sheds until the entry fits. False if it must be shed itself."""
-        if self._fits(entry):
-            return True
-        if entry.kind is Kind.DETECTION:
-            return False
-        self._keep([kept.kind is not Kind.DETECTION for kept in self._entries])
-        while not self._fits(entry):
+        """Sheds until the entry fits and nothing is too old beside it. False if it must be shed itself."""
+        if not self._fits(entry):
+            if entry.kind is Kind.DETECTION:
+                return False
+            self._keep([kept.kind is not Kind.DETECTION for kept in self._entries])
+        while not (self._fits(entry) and self._is_fresh(entry)):
             kinds = [kept.kind for kept in self._entries]
             oldest = next((at for at, kind in enumerate(kinds) if kind is not Kind.END), None)
             if oldest is None:

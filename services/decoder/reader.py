@@ -10,6 +10,7 @@ from services.decoder import metrics
 from services.decoder.epoch import EpochWriter, end_entries, shares
 from services.decoder.outbox import Outbox
 from services.decoder.settings import DecoderSettings
+from services.envelope import Sealer
 from services.media.demux import Demuxer, SourceSound
 from services.media.order import SourceUnit
 from services.media.sources import Camera, SourceError
@@ -29,6 +30,7 @@ class CameraReader:
     Args:
         cameras: how many share this process and its memory.
         pause: waits that many seconds, True if `close` cut it short.
+        sealer: encrypts every payload.
     """
 
     def __init__(
@@ -38,13 +40,15 @@ class CameraReader:
         settings: DecoderSettings,
         cameras: int = 1,
         pause: Callable[[float], bool] | None = None,
+        sealer: Sealer | None = None,
     ) -> None:
-        self.outbox = Outbox(settings.outbox_bytes, sheds=camera.is_live)
+        self.outbox = Outbox(settings.outbox_bytes, sheds=camera.is_live, max_age_s=settings.outbox_s)
         self.failure: str | None = None
         self._camera = camera
         self._policies = policies
         self._settings = settings
         self._cameras = cameras
+        self._sealer = sealer
         self._stop = threading.Event()
         self._pause = pause or self._stop.wait
         self._last_epoch = 0
@@ -109,6 +113,7 @@ class CameraReader:
             self._policy,
             self._settings,
             self.outbox.put,
+            sealer=self._sealer,
             share=shares(demuxer.info, policy, self._settings, self._cameras),
         )
         endless = self._camera.is_live and not self._camera.loop
@@ -132,7 +137,7 @@ class CameraReader:
     def _paced(
         self, units: Iterable[SourceUnit | SourceSound], info: pb.StreamInfo
     ) -> Iterator[SourceUnit | SourceSound]:
-        """A file's units, each not before its time."""
+        """A file's units, each not before its time, which is when a camera would have captured it."""
         time_base = info.time_base_num / info.time_base_den
         began, first = time.monotonic(), None
         for unit in units:
@@ -141,6 +146,7 @@ class CameraReader:
                 ahead = (unit.dts - first) * time_base - (time.monotonic() - began)
                 if ahead > 0 and self._pause(ahead):
                     return
+                unit.captured_us = time.time_ns() // 1000
             yield unit
 
     def _end_unopened(self, detail: str) -> None:

@@ -1,8 +1,9 @@
 """Settings of the decoder stage; what belongs to one camera is in its policy instead."""
 
+import zlib
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -27,6 +28,27 @@ class DecoderSettings(BaseSettings):
     outbox_bytes: int = Field(
         32 << 20, ge=1 << 20, le=4 << 30, description="Bytes per camera that wait for the bus; live cameras then shed."
     )
+    outbox_s: float = Field(
+        10, ge=1, le=3600, description="Seconds of a live camera that wait for the bus; older groups are shed."
+    )
+    shard: str = Field(
+        "0/1",
+        pattern=r"^\d{1,4}/\d{1,4}$",
+        description="Which part of the cameras this process reads: its number, from 0, of how many processes.",
+    )
     open_timeout_s: float = Field(10, gt=0, le=120, description="Longest a source may take to open.")
     read_timeout_s: float = Field(5, gt=0, le=120, description="Longest silence before a live source counts as lost.")
     pause_max_s: float = Field(30, ge=1, le=600, description="Longest pause between two attempts to reconnect.")
+
+    @field_validator("shard")
+    @classmethod
+    def _shard_exists(cls, shard: str) -> str:
+        number, count = map(int, shard.split("/"))
+        if number >= count:
+            raise ValueError(f"shard {shard} does not exist: they are numbered from 0")
+        return shard
+
+    def reads(self, camera_id: str) -> bool:
+        """True if the camera belongs to this process's shard; every process and version agrees on that."""
+        number, count = map(int, self.shard.split("/"))
+        return zlib.crc32(camera_id.encode()) % count == number

@@ -1,15 +1,24 @@
 """The decoder stage: one thread per camera reads, decodes and numbers; the runner's thread only collects."""
 
+import math
+import time
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from services.bus.interface import InvalidMessage, Message, TopicPartition
 from services.bus.topics import FRAMES_DETECT, VIDEO_SOURCE, Topic
+from services.decoder.outbox import Entry, Kind
 from services.decoder.reader import CameraReader
 from services.decoder.settings import DecoderSettings
+from services.envelope import Sealer
 from services.media.sources import Camera
 from services.policy.model import PolicyBook
+from services.runtime import metrics
 from services.runtime.stage import Emission
+
+# Handed to the runner at once. What it has taken is published, however old; what is still here can be shed.
+_TURN_BYTES = 4 << 20
 
 
 class DecoderStage:
@@ -20,24 +29,48 @@ class DecoderStage:
     Args:
         cameras: what to read, with ids of their own.
         policies: looked up for every picture, so that a change takes effect at once.
+        sealer: encrypts every payload, as a broker needs it.
+        plaintext: allows an encoded transport without a sealer, which is for tests only.
+
+    Raises ValueError on cameras that share an id, and on pictures that would leave the process in the clear.
     """
 
     name = "decoder"
     inputs: tuple[Topic, ...] = ()
     outputs: tuple[Topic, ...] = (VIDEO_SOURCE, FRAMES_DETECT)
 
-    def __init__(self, settings: DecoderSettings, cameras: Sequence[Camera], policies: PolicyBook) -> None:
-        self._readers = {camera.camera_id: CameraReader(camera, policies, settings, len(cameras)) for camera in cameras}
-        if len(self._readers) != len(cameras):
+    def __init__(
+        self,
+        settings: DecoderSettings,
+        cameras: Sequence[Camera],
+        policies: PolicyBook,
+        sealer: Sealer | None = None,
+        *,
+        plaintext: bool = False,
+    ) -> None:
+        if sealer is None and settings.transport == "encoded" and not plaintext:
+            raise ValueError("an encoded transport needs a sealer: pictures do not leave the process in the clear")
+        if sealer is not None and settings.transport == "attached":
+            raise ValueError("attached pictures can't be sealed: a sealer goes with an encoded transport")
+        if len({camera.camera_id for camera in cameras}) != len(cameras):
             raise ValueError("two cameras have the same camera_id")
+        cameras = [camera for camera in cameras if settings.reads(camera.camera_id)]
+        self._readers = {
+            camera.camera_id: CameraReader(camera, policies, settings, len(cameras), sealer=sealer)
+            for camera in cameras
+        }
+        self._turns = deque(self._readers)
         self._threads = ThreadPoolExecutor(max(1, len(cameras)), thread_name_prefix="decoder")
         self._runs: list[Future[None]] | None = None
         self._closed = False
 
     @property
     def finished(self) -> bool:
-        """True when every camera has ended and all it gave is collected. Live cameras end only with `close`."""
-        if self._runs is None:
+        """True when every camera has ended and all it gave is collected. Live cameras end only with `close`.
+
+        A shard without cameras waits for `close` too: its process would only be started again.
+        """
+        if not self._runs:
             return self._closed
         return all(run.done() for run in self._runs) and not any(reader.outbox for reader in self._readers.values())
 
@@ -59,13 +92,16 @@ class DecoderStage:
         raise InvalidMessage(f"the decoder reads no topic, but was given {message.record.topic.name}")
 
     def completed(self) -> Sequence[Emission]:
-        """What the cameras have ready, each in order. Raises what a reader stumbled over that nobody foresaw."""
+        """What the cameras have ready, each in order, a few megabytes at a time so that the rest can still be shed.
+
+        Raises what a reader stumbled over that nobody foresaw.
+        """
         if self._runs is None and not self._closed:
             self._runs = [self._threads.submit(reader.run) for reader in self._readers.values()]
         for run in self._runs or ():
             if run.done():
                 run.result()
-        return self._collect()
+        return self._collect(_TURN_BYTES)
 
     def close(self) -> None:
         """Asks every camera to end; their epochs end as STOPPED."""
@@ -78,8 +114,25 @@ class DecoderStage:
         self.close()
         running = wait(self._runs or (), timeout=timeout_s).not_done
         self._threads.shutdown(wait=not running)
-        return self._collect()
+        return self._collect(math.inf)
 
-    def _collect(self) -> list[Emission]:
-        drained = (reader.outbox.drain() for reader in self._readers.values())
-        return [Emission(records) for records in drained if records]
+    def _collect(self, most: float) -> list[Emission]:
+        """About `most` bytes. Cameras take turns at being first."""
+        emissions = []
+        for _ in range(len(self._turns)):
+            if most <= 0:
+                break
+            entries = self._readers[self._turns[0]].outbox.drain(most)
+            self._turns.rotate(-1)
+            if entries:
+                emissions.append(Emission([entry.record for entry in entries]))
+                most -= sum(entry.record.size for entry in entries)
+                _count(entries)
+        return emissions
+
+
+def _count(entries: Sequence[Entry]) -> None:
+    now_us = time.time_ns() // 1000
+    for entry in entries:
+        if entry.kind in (Kind.KEYFRAME, Kind.PICTURE):
+            metrics.frame_left("decoder", entry.record.key, entry.captured_us, now_us)

@@ -38,7 +38,7 @@ class Pauses:
 def read(camera: Camera, pauses: Pauses, settings: DecoderSettings | None = None) -> Sent:
     reader = CameraReader(camera, Book(policy()), settings or DecoderSettings(), pause=pauses)
     reader.run()
-    return Sent().take(reader.outbox.drain())
+    return Sent().take(entry.record for entry in reader.outbox.drain())
 
 
 def test_each_reconnection_is_a_new_epoch_and_the_old_one_ends_as_lost(

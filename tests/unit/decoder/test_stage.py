@@ -25,7 +25,8 @@ from tests.unit.decoder.harness import Sent, policy, run
 
 
 def of_file(path: Path, settings: DecoderSettings | None = None, book: Book | None = None) -> DecoderStage:
-    return DecoderStage(settings or DecoderSettings(), [Camera("c", str(path))], book or Book(policy()))
+    cameras = [Camera("c", str(path))]
+    return DecoderStage(settings or DecoderSettings(), cameras, book or Book(policy()), plaintext=True)
 
 
 @pytest.fixture(scope="module")
