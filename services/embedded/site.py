@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
 from pathlib import Path
 
+from services.decoder.process import cameras_of
 from services.detect.catalogue import ModelMissing
 from services.detect.interface import Detector, DetectorError
 from services.embedded.errors import ExitCode, RunError
 from services.embedded.record import Outcome, Recorder
 from services.embedded.wiring import embedded_line
+from services.encoder.process import targets_of
 from services.inference.load import load_detectors
-from services.media.sink import Target
-from services.media.sources import Camera
-from services.policy.site import Outputs, Site
+from services.policy.site import Site
 from services.runtime.health import HealthServer
 
 _TURN_S = 0.2
@@ -44,13 +44,12 @@ def run_site(
     Raises RunError with one sentence and an exit code. A broken output or camera doesn't end the others: it is logged,
     and told at the end.
     """
-    cameras = [
-        Camera(camera.id, camera.source.get_secret_value(), live=True if camera.loop else None, loop=camera.loop)
-        for camera in site.config.cameras
-    ]
-    targets = {camera.id: _targets(camera.outputs) for camera in site.config.cameras}
+    targets = {camera.id: targets_of(camera.outputs) for camera in site.config.cameras if camera.outputs is not None}
+    for camera in site.config.cameras:
+        if camera.id not in targets:
+            raise RunError(f"camera {camera.id} has no outputs: say where its masked pictures go", ExitCode.USAGE)
     found = detectors if detectors is not None else _detectors(site, models_dir)
-    parts = embedded_line(cameras, site.book, targets, found, _DETECTOR_TIMEOUT_S)
+    parts = embedded_line(cameras_of(site), site.book, targets, found, _DETECTOR_TIMEOUT_S)
     try:
         health = nullcontext() if health_port is None else closing(HealthServer(parts.line.heartbeats, health_port))
         with health:
@@ -67,17 +66,6 @@ def run_site(
     for failures, code in ((parts.decoder.failures, ExitCode.INPUT), (parts.encoder.failures, ExitCode.OUTPUT)):
         if failures:
             raise RunError("; ".join(f"camera {camera}: {why}" for camera, why in sorted(failures.items())), code)
-
-
-def _targets(outputs: Outputs) -> tuple[Target, ...]:
-    targets = []
-    if outputs.mp4 is not None:
-        targets.append(Target("mp4", str(outputs.mp4)))
-    if outputs.hls is not None:
-        targets.append(Target("hls", str(outputs.hls)))
-    if outputs.rtsp is not None:
-        targets.append(Target("rtsp", outputs.rtsp.get_secret_value()))
-    return tuple(targets)
 
 
 def _detectors(site: Site, models_dir: Path | None) -> Mapping[str, Detector]:

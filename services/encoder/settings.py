@@ -18,6 +18,10 @@ class EncoderSettings(BaseSettings):
     crf: float = Field(23, ge=0, le=51, description="Constant quality: lower is better and larger.")
     threads: int = Field(1, ge=1, le=16, description="Encoder threads of one camera.")
     keyframe_s: float = Field(2.0, ge=0.1, le=30, description="Most seconds between two keyframes.")
+    reorder: bool = Field(
+        True,
+        description="B-frames and look-ahead where there is no hurry; without them access units leave in frame order.",
+    )
     queue_mb: int = Field(32, ge=1, le=4096, description="Most pictures that wait for the encoder, in MB.")
     audio_wait_s: float = Field(2.0, ge=0, le=10, description="How long a file waits for the first packet of sound.")
     hls_segment_s: float = Field(4.0, ge=0.5, le=30, description="Shortest HLS segment.")

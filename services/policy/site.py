@@ -30,7 +30,7 @@ class _Model(BaseModel):
 
 
 class Outputs(_Model):
-    """Where one camera's masked pictures go; at least one."""
+    """Where one camera's masked pictures go beside the bus; at least one."""
 
     mp4: Path | None = Field(None, description="File that is written.")
     hls: Path | None = Field(None, description="Folder for an HLS playlist and its segments.")
@@ -50,7 +50,7 @@ class Camera(_Model):
     source: SecretStr = Field(min_length=1, description="RTSP address, file, folder or device.")
     policy: str | None = Field(None, description="Preset or policy file; the site's policy if left out.")
     overrides: dict[str, Any] = Field(default_factory=dict, description="Keys of the policy that differ here.")
-    outputs: Outputs
+    outputs: Outputs | None = Field(None, description="Where its masked pictures go; `veil run` needs one.")
     loop: bool = Field(False, description="Start a file again when it ends.")
 
     @property
@@ -147,9 +147,10 @@ def _clashes(config: SiteConfig, layer: Layer) -> list[Problem]:
     for i, camera in enumerate(config.cameras):
         out = camera.outputs
         own: list[tuple[KeyPath, str]] = [(("id",), camera.id)]
-        own += [(("outputs", key), str(value)) for key, value in (("mp4", out.mp4), ("hls", out.hls)) if value]
-        if out.rtsp is not None:
-            own.append((("outputs", "rtsp"), out.rtsp.get_secret_value()))
+        if out is not None:
+            own += [(("outputs", key), str(value)) for key, value in (("mp4", out.mp4), ("hls", out.hls)) if value]
+            if out.rtsp is not None:
+                own.append((("outputs", "rtsp"), out.rtsp.get_secret_value()))
         for key, value in own:
             first = seen.setdefault((str(key[-1]), value), i)
             if first != i:

@@ -1,4 +1,4 @@
-"""Health over HTTP: alive while the main loops beat, ready once all have begun, metrics beside it."""
+"""Health over HTTP: alive while the main loops beat, ready while all have work to do, metrics beside it."""
 
 import threading
 import time
@@ -14,15 +14,12 @@ class Heartbeat:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last: float | None = None
+        self.ready = False
 
-    def beat(self) -> None:
-        """Called once every turn of the loop."""
+    def beat(self, *, ready: bool = True) -> None:
+        """Called once every turn of the loop, which says whether it is at work or still waits for its share of it."""
         self._last = self._clock()
-
-    @property
-    def begun(self) -> bool:
-        """True after the first beat."""
-        return self._last is not None
+        self.ready = ready
 
     @property
     def age_s(self) -> float:
@@ -84,8 +81,8 @@ class HealthServer:
             bad = [name for name, beat in self._beats.items() if beat.age_s > self._stalled_after_s]
             return _verdict("stalled", bad)
         if path == "/ready":
-            bad = [name for name, beat in self._beats.items() if not beat.begun]
-            return _verdict("not started", bad)
+            bad = [name for name, beat in self._beats.items() if not beat.ready]
+            return _verdict("not ready", bad)
         return 404, "text/plain", b"not found\n"
 
 

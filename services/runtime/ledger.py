@@ -22,11 +22,13 @@ class Ledger:
         queue.append(position.offset)
 
     def finish(self, positions: Iterable[Position]) -> None:
-        """Notes that these messages will not be needed again."""
+        """Notes that these messages will not be needed again; those that are not open here are passed over."""
         touched = set()
         for position in positions:
-            self._finished.setdefault(position.source, set()).add(position.offset)
-            touched.add(position.source)
+            queue = self._open.get(position.source)
+            if queue and position.offset >= queue[0]:
+                self._finished.setdefault(position.source, set()).add(position.offset)
+                touched.add(position.source)
         for source in touched:
             self._advance(source)
 
@@ -47,7 +49,7 @@ class Ledger:
         return sum(len(queue) for queue in self._open.values())
 
     def _advance(self, source: TopicPartition) -> None:
-        queue, finished = self._open.get(source, deque()), self._finished[source]
+        queue, finished = self._open[source], self._finished[source]
         while queue and queue[0] in finished:
             offset = queue.popleft()
             finished.discard(offset)

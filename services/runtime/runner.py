@@ -5,7 +5,9 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 
+from services.bus.clock import now_us
 from services.bus.dead_letters import DeadLetterLimit, dead_letter
 from services.bus.interface import (
     Bus,
@@ -19,6 +21,7 @@ from services.bus.interface import (
     Start,
     TopicPartition,
 )
+from services.bus.topics import Topic
 from services.runtime import metrics
 from services.runtime.health import Heartbeat
 from services.runtime.ledger import Ledger
@@ -37,13 +40,14 @@ class Runner:
     backpressure never stops the turns, so that the group membership lives on.
 
     When partitions go to another member, everything finished is published and committed first, then the stage drops
-    their cameras. When partitions come, a stage that remembers is first shown the newest of its own output.
+    their cameras. When partitions come, a stage that remembers is first shown all of its own output that is not older
+    than the first input there: whatever it sent of that input and of later ones is among it.
 
     Args:
         stage: what to drive.
         bus: where its topics are.
         settings: pace.
-        heartbeat: beaten once every turn.
+        heartbeat: beaten once every turn; ready while there are partitions to read, or the stage is a source.
         clock: seconds, monotonic.
     """
 
@@ -66,7 +70,8 @@ class Runner:
         self._pending: deque[Record | Position] = deque()
         self._taken = 0  # records the producer took
         self._unconfirmed: deque[tuple[int, Position]] = deque()  # finished once that many records have arrived
-        self._recalled: set[int] = set()
+        self._read: set[TopicPartition] = set()  # a message came since they were assigned
+        self._recalled: dict[int, int] = {}  # partition → time from which its output was shown to the stage
         self._carried: dict[TopicPartition, deque[Message]] = {}
         self._refused = DeadLetterLimit(self._settings.dead_letters_max_ratio)
         self._committed_at = clock()
@@ -78,19 +83,18 @@ class Runner:
         next run, in this process or another, replays from the committed offsets.
         """
         idle_s = self._settings.idle_min_s
-        try:
+        with ExitStack() as leaving:
+            leaving.callback(self._producer.close)
+            if self._consumer is not None:
+                leaving.callback(self._consumer.close)
+            leaving.callback(self._stage.join, 0.0)
+            leaving.callback(self._stage.close)
             while not stop.is_set():
                 progressed = self._turn(idle_s)
                 if not progressed and self._stage.finished and not self._pending:
                     break
                 idle_s = self._settings.idle_min_s if progressed else min(idle_s * 2, self._settings.idle_max_s)
             self._drain()
-        finally:
-            self._stage.close()
-            self._stage.join(0)
-            if self._consumer is not None:
-                self._consumer.close()
-            self._producer.close()
 
     def settle(self, partitions: Collection[TopicPartition]) -> None:  # noqa: ARG002, all is settled alike
         """Publishes and commits what is finished, before partitions go to another member. Raises BusLost."""
@@ -99,10 +103,8 @@ class Runner:
             if self._clock() > deadline:
                 raise BusLost("what was finished could not be published before the partitions went")
             self._publish(self._settings.idle_max_s)
-        try:
-            self._producer.flush(max(0.1, deadline - self._clock()))
-        except TimeoutError as error:
-            raise BusLost("what was published did not arrive before the partitions went") from error
+            self._heartbeat.beat()
+        self._flush(deadline)
         self._commit(now=True)
 
     def release(self, partitions: Collection[TopicPartition]) -> None:
@@ -112,7 +114,8 @@ class Runner:
         self._ledger.forget(partitions)
         for source in partitions:
             self._carried.pop(source, None)
-        self._recalled -= {source.partition for source in partitions}
+            self._recalled.pop(source.partition, None)
+        self._read.difference_update(partitions)
         self._stage.forget(partitions)
         _log.info("%s gave up %d partitions", self._stage.name, len(partitions))
 
@@ -124,7 +127,7 @@ class Runner:
         progressed |= self._offer_carried()
         progressed |= self._receive(0.0 if progressed else idle_s)
         self._commit()
-        self._heartbeat.beat()
+        self._heartbeat.beat(ready=self._consumer is None or bool(self._consumer.assignment()))
         return progressed
 
     def _publish(self, wait_s: float) -> bool:
@@ -172,7 +175,7 @@ class Runner:
                 time.sleep(wait_s)
             return False
         messages = self._consumer.poll(wait_s, self._settings.poll_records)
-        self._recall()
+        self._recall(messages)
         for message in messages:
             source = message.position.source
             self._ledger.deliver(message.position)
@@ -186,26 +189,45 @@ class Runner:
                 metrics.CARRIED.labels(self._stage.name, source.topic).inc()
         return bool(messages)
 
-    def _recall(self) -> None:
-        """Shows the stage what it sent out, for partitions that are new here."""
+    def _recall(self, messages: Sequence[Message]) -> None:
+        """Before the first message of a partition goes to a stage that remembers: shows it what it sent since then."""
         topic = self._stage.remembers
         if topic is None or self._consumer is None:
             return
-        new = {source.partition for source in self._consumer.assignment()} - self._recalled
-        if not new:
-            return
-        reader = self._bus.reader(topic, Start("last", self._settings.recall_records), new)
+        margin_us = round(self._settings.recall_margin_s * 1e6)
+        since: dict[int, int] = {}
+        for message in messages:
+            source = message.position.source
+            if source in self._read:
+                continue
+            self._read.add(source)
+            # An input that its topic has kept for longer than it should has lost its meaning to the output.
+            oldest_us = now_us() - round(message.record.topic.retention.total_seconds() * 1e6)
+            needed_us = max(message.timestamp_us, oldest_us) - margin_us
+            if needed_us < self._recalled.get(source.partition, needed_us + 1):
+                since[source.partition] = min(needed_us, since.get(source.partition, needed_us))
+        if since:
+            # Partitions whose messages are still to come most likely begin about here: one reading serves them all.
+            unread = {source.partition for source in self._consumer.assignment()} - self._recalled.keys()
+            self._show(topic, min(since.values()) - margin_us, since.keys() | unread)
+
+    def _show(self, topic: Topic, since_us: int, partitions: Collection[int]) -> None:
+        """Shows the stage what `topic` holds from a time on. Raises BusLost where it falls silent."""
+        reader = self._bus.reader(topic, Start("time", since_us), partitions)
         deadline = self._clock() + self._settings.recall_s
         try:
             while not reader.caught_up:
-                if self._clock() > deadline:
-                    raise BusLost(f"the newest of {topic.name} could not be read in time")
-                for message in reader.poll(self._settings.idle_max_s, self._settings.poll_records):
+                messages = reader.poll(self._settings.idle_max_s, self._settings.poll_records)
+                for message in messages:
                     self._stage.remember(message)
-                self._heartbeat.beat()
+                if messages:
+                    deadline = self._clock() + self._settings.recall_s
+                elif self._clock() > deadline:
+                    raise BusLost(f"what was sent to {topic.name} before could not be read")
+                self._heartbeat.beat(ready=False)
         finally:
             reader.close()
-        self._recalled |= new
+        self._recalled |= dict.fromkeys(partitions, since_us)
 
     def _submit(self, message: Message) -> bool:
         """False if the stage can't take it now."""
@@ -228,21 +250,29 @@ class Runner:
         self._refused.refused()
 
     def _commit(self, *, now: bool = False) -> None:
-        if self._consumer is None or not (now or self._clock() - self._committed_at >= self._settings.commit_every_s):
+        if not (now or self._clock() - self._committed_at >= self._settings.commit_every_s):
             return
-        arrived = self._producer.acknowledged
+        arrived = self._producer.acknowledged  # of a source too: it must not go on over what was lost
+        self._committed_at = self._clock()
+        if self._consumer is None:
+            return
         while self._unconfirmed and self._unconfirmed[0][0] <= arrived:
             self._ledger.finish((self._unconfirmed.popleft()[1],))
         commits = self._ledger.take_commits()
         if commits:
             self._consumer.commit(commits)
-        self._committed_at = self._clock()
         metrics.UNFINISHED.labels(self._stage.name).set(self._ledger.unfinished)
         lag: Counter[str] = Counter()
         for source, messages in self._consumer.lag().items():
             lag[source.topic] += messages
         for topic, messages in lag.items():
             metrics.LAG.labels(self._stage.name, topic).set(messages)
+
+    def _flush(self, deadline: float) -> None:
+        try:
+            self._producer.flush(max(0.1, deadline - self._clock()))
+        except TimeoutError as error:
+            raise BusLost("what was published did not arrive in time") from error
 
     def _drain(self) -> None:
         """Finishes what the stage has in hand within `drain_s`; what is left over is replayed by the next process."""
@@ -256,5 +286,5 @@ class Runner:
         self._take(self._stage.join(max(0.0, deadline - self._clock())))
         while self._pending and self._clock() < deadline:
             self._publish(self._settings.idle_max_s)
-        self._producer.flush(max(0.1, deadline - self._clock()))
+        self._flush(deadline)
         self._commit(now=True)

@@ -16,10 +16,12 @@ class RunnerSettings(BaseSettings):
     settle_s: float = Field(
         5, gt=0, le=60, description="Time to publish and commit before partitions go to another member."
     )
-    recall_records: int = Field(
-        4096, ge=1, le=1_000_000, description="Newest output records of a partition that a stage looks at on its start."
+    recall_margin_s: float = Field(
+        5, ge=0, le=600, description="Most by which the clocks that stamp inputs and outputs may differ."
     )
-    recall_s: float = Field(30, gt=0, le=600, description="Time that reading them may take.")
+    recall_s: float = Field(
+        30, gt=0, le=600, description="Longest silence while a stage that has just started reads what it sent before."
+    )
     drain_s: float = Field(20, ge=0, le=600, description="Time to finish what is in hand when asked to stop.")
     dead_letters_max_ratio: float = Field(
         0.05, ge=0, le=1, description="Share of refused messages above which the stage stops instead of going on."

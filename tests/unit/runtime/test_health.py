@@ -27,7 +27,7 @@ def test_ready_after_the_first_beat_and_dead_when_it_stalls(now: list[float]) ->
     beat = Heartbeat(lambda: now[0])
     server = HealthServer({"tracker": beat}, port=0, stalled_after_s=30)
     try:
-        assert get(server, "/ready") == (503, "not started: tracker\n")
+        assert get(server, "/ready") == (503, "not ready: tracker\n")
         assert get(server, "/live")[0] == 200
         beat.beat()
         assert get(server, "/ready") == (200, "ok\n")

@@ -1,0 +1,84 @@
+"""`veil service`: one stage of the line as a process of its own on Kafka, or some neighbours together."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.console import EXIT_CODES, fail
+from services.embedded.errors import ExitCode
+
+if TYPE_CHECKING:
+    from services.runtime.service import MakeStage, Prepare, ServiceSettings
+    from services.runtime.stage import Stage
+
+# In the order of the flow. The decoder reads no topic, so it can't be the neighbour of any.
+_ALONE = ("decoder",)
+_CONSUMING = ("inference", "tracker", "renderer", "encoder")
+
+EPILOG = f"""[bold]Examples[/]
+
+[green]VEIL_SERVICE_SITE=site.yaml veil service tracker[/]
+
+[green]veil service renderer+encoder[/]  both in one process, without pictures on the bus between them
+
+Set up by the environment: VEIL_SERVICE_…, VEIL_KAFKA_…, VEIL_KEYS_… and VEIL_<STAGE>_…; services/README.md lists them.
+
+{EXIT_CODES}"""
+
+
+def service(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="decoder, inference, tracker, renderer or encoder; or renderer+encoder."),
+    ],
+) -> None:
+    """Runs one stage of the line on Kafka until it is stopped."""
+    try:
+        names = stages_of(name)
+    except ValueError as error:
+        fail(str(error), ExitCode.USAGE)
+    # Here, because stages bring FFmpeg, OpenCV and ONNX Runtime along, and --help should not wait for them.
+    from services.runtime.service import serve
+
+    raise typer.Exit(serve("-".join(names), _prepared(names)))
+
+
+def stages_of(name: str) -> tuple[str, ...]:
+    """The stages that `name` asks for, in the order of the flow. Raises ValueError with one sentence."""
+    names = tuple(name.split("+"))
+    for one in names:
+        if one not in (*_ALONE, *_CONSUMING):
+            raise ValueError(f"there is no service '{one}'; there are {', '.join((*_ALONE, *_CONSUMING))}")
+    if len(names) == 1:
+        return names
+    if set(names) & set(_ALONE):
+        raise ValueError("the decoder runs by itself: it opens cameras, which must not wait for another stage")
+    first = _CONSUMING.index(names[0])
+    if names != _CONSUMING[first : first + len(names)]:
+        raise ValueError(f"only neighbours share a process, in the order of the flow: {' → '.join(_CONSUMING)}")
+    return names
+
+
+def _prepared(names: Sequence[str]) -> "Prepare":
+    prepares: list[Callable[..., MakeStage]] = [import_module(f"services.{name}.process").prepare for name in names]
+    if "renderer" in names and "encoder" in names:
+        at = names.index("renderer")
+        prepares[at] = partial(prepares[at], attached=True)
+
+    def prepare(settings: "ServiceSettings") -> "MakeStage":
+        makes = [one(settings) for one in prepares]
+        return lambda: _chained(makes)
+
+    return prepare
+
+
+def _chained(makes: "Sequence[MakeStage]") -> "Stage":
+    from services.runtime.chain import Chain
+
+    stage = makes[0]()
+    for make in makes[1:]:
+        stage = Chain(stage, make())
+    return stage
