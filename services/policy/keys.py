@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import Enum
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -23,11 +24,16 @@ def known_keys(model: type[BaseModel], path: Sequence[str | int]) -> tuple[str, 
 def _inner(annotation: Any, part: str | int) -> Any:
     if _is_model(annotation):
         field = annotation.model_fields.get(part)
-        return None if field is None else field.annotation
+        return None if field is None else _given(field.annotation)
     arguments = get_args(annotation)
     if get_origin(annotation) is dict:
         return arguments[1]
     return arguments[0] if arguments else None
+
+
+def _given(annotation: Any) -> Any:
+    """The type of an optional value where one is given."""
+    return get_args(annotation)[0] if get_origin(annotation) is UnionType else annotation
 
 
 def _is_model(annotation: Any) -> bool:

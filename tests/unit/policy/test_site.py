@@ -121,3 +121,9 @@ def test_a_missing_secret_file_is_told_by_name(tmp_path: Path) -> None:
 )
 def test_addresses_are_shown_without_secrets(address: str, shown: str) -> None:
     assert shown_address(address) == shown
+
+
+def test_a_camera_may_have_no_outputs(tmp_path: Path) -> None:
+    """As a service its masked pictures are on the bus; beside it there need be none."""
+    site = load_site(_write(tmp_path, "name: x\ncameras:\n  - {id: door, source: a.mp4}\n"), {})
+    assert site.config.cameras[0].outputs is None
