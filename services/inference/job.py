@@ -1,35 +1,44 @@
 """One frame on its way through the detectors."""
 
 import threading
+import time
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 
 from services.bus.interface import Message
+from services.bus.topics import FRAMES_DETECT
 from services.detect.interface import Image
+from services.envelope import Opener, SealError, context
+from services.inference.pictures import BadPicture, decoded
 from services.schema import pb
-
-_JPEG_END = b"\xff\xd9"
-
-
-class BadPicture(Exception):
-    """The picture can't be looked at; the text never holds picture content."""
 
 
 class FrameJob:
-    """A detect frame and the results it has so far. Results are settled under the pool's lock."""
+    """A detect frame and the results it has so far. Results are settled under the pool's lock.
 
-    def __init__(self, message: Message, frame: pb.DetectFrame, added_s: float) -> None:
+    Attributes:
+        size: bytes that it may take: its message, and the picture once it is decoded.
+        received_us: when the stage took it.
+        added_s: the same on the pool's clock.
+        wanted: the detectors to run.
+
+    Args:
+        opener: decrypts a sealed picture.
+    """
+
+    def __init__(self, message: Message, frame: pb.DetectFrame, added_s: float, opener: Opener | None = None) -> None:
         self.position = message.position
-        self.size = message.record.size
         self.frame = frame
         self.added_s = added_s
+        self.received_us = time.time_ns() // 1000
         self.wanted = tuple(dict.fromkeys(frame.detectors))
         self._results: dict[str, pb.DetectorResult] = {}
         self._attachment = message.record.attachment
         self._image: Image | None = None
+        self._opener = opener
         self._decoding = threading.Lock()
+        self.size = message.record.size + (frame.width * frame.height * 3 if self._attachment is None else 0)
 
     @property
     def done(self) -> bool:
@@ -47,33 +56,33 @@ class FrameJob:
             self._attachment = self._image = None
 
     def image(self) -> Image:
-        """The picture, decoded once. Raises BadPicture."""
+        """The picture, opened and decoded once, on the thread that needs it first. Raises BadPicture."""
         with self._decoding:
             if self._image is None:
                 self._image = self._open()
             return self._image
 
     def _open(self) -> Image:
-        payload = self.frame.WhichOneof("payload")
+        frame = self.frame
+        payload = frame.WhichOneof("payload")
         if payload == "attached" and self._attachment is not None:
             picture = self._attachment
         elif payload == "jpeg":
-            picture = _decode(self.frame.jpeg)
+            picture = decoded(frame.jpeg, frame.width, frame.height)
+        elif payload == "sealed":
+            picture = decoded(self._unsealed(), frame.width, frame.height)
         else:
             raise BadPicture(f"no picture came with the frame ({payload or 'no payload'})")
-        if picture.dtype != np.uint8 or picture.shape != (self.frame.height, self.frame.width, 3):
+        if picture.dtype != np.uint8 or picture.shape != (frame.height, frame.width, 3):
             raise BadPicture("the picture is not of the size that its frame states")
         return picture
 
-
-def _decode(jpeg: bytes) -> Image:
-    # libjpeg fills what a cut-off file lacks with grey and calls it a picture: a face there would count as looked for.
-    if not jpeg.endswith(_JPEG_END):
-        raise BadPicture("the JPEG is cut off")
-    try:
-        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
-    except cv2.error:
-        picture = None
-    if picture is None:
-        raise BadPicture("the JPEG can't be decoded")
-    return picture.astype(np.uint8, copy=False)
+    def _unsealed(self) -> bytes:
+        if self._opener is None:
+            raise BadPicture("the picture is sealed, and there is no key to open it")
+        frame = self.frame
+        place = context(FRAMES_DETECT, frame.camera_id, frame.epoch, frame.seq)
+        try:
+            return self._opener.open(frame.camera_id, place, frame.sealed)
+        except SealError as error:
+            raise BadPicture(f"the picture can't be opened: {error}") from None

@@ -3,12 +3,13 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.detect.interface import Detector, DetectorError, Image
 from services.inference import metrics
-from services.inference.job import BadPicture, FrameJob
+from services.inference.job import FrameJob
+from services.inference.pictures import BadPicture
 from services.inference.results import checked, without_boxes
 from services.inference.settings import InferenceSettings
 from services.schema import pb
@@ -71,6 +72,13 @@ class DetectorPool:
                 else:
                     lane.waiting.append(job)
             self._changed.notify_all()
+
+    def drop(self, jobs: Collection[FrameJob]) -> None:
+        """Takes these out of every queue; what a call in hand still says of them goes nowhere."""
+        gone = set(jobs)
+        with self._changed:
+            for lane in self._lanes.values():
+                lane.waiting = deque(job for job in lane.waiting if job not in gone)
 
     def expire(self) -> None:
         """Writes off calls and waiting frames whose time is up. To be called often, from one thread."""

@@ -5,15 +5,16 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from google.protobuf.message import DecodeError
-
-from services.bus.interface import InvalidMessage, Message, Position, Record, TopicPartition
+from services.bus.interface import Message, Position, Record, TopicPartition
 from services.bus.topics import DETECTIONS, FRAMES_DETECT, Topic
 from services.detect.interface import Detector
+from services.envelope import Opener
 from services.inference import metrics
+from services.inference.frames import read
 from services.inference.job import FrameJob
 from services.inference.pool import DetectorPool
 from services.inference.settings import InferenceSettings
+from services.runtime.metrics import frame_left
 from services.runtime.stage import Backpressure, Emission
 from services.schema import pb
 
@@ -37,6 +38,7 @@ class InferenceStage:
         settings: deadlines and bounds.
         detectors: by the name that policies use; each is called from one thread at a time.
         clock: seconds, monotonic.
+        opener: decrypts sealed pictures, which fail without one.
     """
 
     name = "inference"
@@ -49,9 +51,11 @@ class InferenceStage:
         settings: InferenceSettings,
         detectors: Mapping[str, Detector],
         clock: Callable[[], float] = time.monotonic,
+        opener: Opener | None = None,
     ) -> None:
         self._budget = settings.in_flight_mb * 1_000_000
         self._clock = clock
+        self._opener = opener
         self._in_flight = 0
         self._queue: deque[FrameJob | _End] = deque()
         self._pool = DetectorPool(detectors, settings, clock)
@@ -62,7 +66,11 @@ class InferenceStage:
         """It needs to know nothing."""
 
     def forget(self, partitions: Collection[TopicPartition]) -> None:
-        """Drops the cameras of these partitions."""
+        """Drops the frames of these partitions; what detectors still say of them is not listened to."""
+        dropped = [item for item in self._queue if item.position.source in partitions]
+        self._queue = deque(item for item in self._queue if item.position.source not in partitions)
+        self._pool.drop([item for item in dropped if isinstance(item, FrameJob)])
+        self._add_in_flight(-sum(item.size for item in dropped))
 
     def submit(self, message: Message) -> None:
         """Takes a frame or an end of stream. Raises Backpressure over the byte budget, InvalidMessage."""
@@ -81,9 +89,7 @@ class InferenceStage:
         while self._queue and (isinstance(self._queue[0], _End) or self._queue[0].done):
             item = self._queue.popleft()
             self._add_in_flight(-item.size)
-            value = _detections(item) if isinstance(item, FrameJob) else pb.DetectionsMessage(end=item.end)
-            camera_id = item.frame.camera_id if isinstance(item, FrameJob) else item.end.camera_id
-            record = Record(DETECTIONS, camera_id, value.SerializeToString())
+            record = _of_end(item.end) if isinstance(item, _End) else _of_frame(item)
             ready.append(Emission((record,), (item.position,)))
         return ready
 
@@ -97,40 +103,38 @@ class InferenceStage:
         return self.completed()
 
     def _parse(self, message: Message) -> FrameJob | _End:
-        try:
-            body = pb.DetectMessage.FromString(message.record.value)
-        except DecodeError:
-            raise InvalidMessage("not a DetectMessage") from None
-        if body.HasField("end"):
-            return _End(message.position, body.end, message.record.size)
-        frame = body.frame
-        if not frame.camera_id:
-            raise InvalidMessage("a detect frame without a camera_id")
-        if not (frame.width and frame.height and frame.source_width and frame.source_height):
-            raise InvalidMessage("a detect frame without a size")
-        return FrameJob(message, frame, self._clock())
+        body = read(message)
+        if isinstance(body, pb.EndOfStream):
+            return _End(message.position, body, message.record.size)
+        return FrameJob(message, body, self._clock(), self._opener)
 
     def _add_in_flight(self, size: int) -> None:
         self._in_flight += size
         metrics.IN_FLIGHT.set(self._in_flight)
 
 
-def _detections(job: FrameJob) -> pb.DetectionsMessage:
+def _of_end(end: pb.EndOfStream) -> Record:
+    return Record(DETECTIONS, end.camera_id, pb.DetectionsMessage(end=end).SerializeToString())
+
+
+def _of_frame(job: FrameJob) -> Record:
     frame = job.frame
-    return pb.DetectionsMessage(
-        detections=pb.Detections(
-            camera_id=frame.camera_id,
-            epoch=frame.epoch,
-            seq=frame.seq,
-            has_previous=frame.has_previous,
-            previous_seq=frame.previous_seq,
-            pts=frame.pts,
-            source_width=frame.source_width,
-            source_height=frame.source_height,
-            captured_us=frame.captured_us,
-            results=[job.results[name] for name in job.wanted],
-            time_base_num=frame.time_base_num,
-            time_base_den=frame.time_base_den,
-            frame_rate=frame.frame_rate,
-        )
+    now_us = time.time_ns() // 1000
+    frame_left("inference", frame.camera_id, frame.captured_us, now_us)
+    detections = pb.Detections(
+        camera_id=frame.camera_id,
+        epoch=frame.epoch,
+        seq=frame.seq,
+        has_previous=frame.has_previous,
+        previous_seq=frame.previous_seq,
+        pts=frame.pts,
+        source_width=frame.source_width,
+        source_height=frame.source_height,
+        captured_us=frame.captured_us,
+        results=[job.results[name] for name in job.wanted],
+        time_base_num=frame.time_base_num,
+        time_base_den=frame.time_base_den,
+        frame_rate=frame.frame_rate,
+        trace=[*frame.trace, pb.Hop(stage="inference", received_us=job.received_us, sent_us=now_us)],
     )
+    return Record(DETECTIONS, frame.camera_id, pb.DetectionsMessage(detections=detections).SerializeToString())

@@ -56,7 +56,8 @@ _offsets = iter(range(10**6))
 
 
 def _message(body: pb.DetectMessage, attachment: np.ndarray | None = None) -> Message:
-    record = Record(FRAMES_DETECT, "cam", body.SerializeToString(), attachment)
+    camera_id = (body.frame if body.HasField("frame") else body.end).camera_id
+    record = Record(FRAMES_DETECT, camera_id, body.SerializeToString(), attachment)
     return Message(record, Position(TopicPartition("frames.detect", 0), next(_offsets)), 0)
 
 
@@ -373,7 +374,7 @@ def test_a_jpeg_is_decoded_to_rgb(make: Make) -> None:
         ({"jpeg": _jpeg(np.zeros((*_SIZE, 3), np.uint8))[:-20], "attached": None}, "cut off"),
         ({"jpeg": _jpeg(np.zeros((8, 8, 3), np.uint8)), "attached": None}, "not of the size"),
         ({"width": 63}, "not of the size"),
-        ({"sealed": pb.Sealed(key_id="k"), "attached": None}, "no picture came with the frame"),
+        ({"sealed": pb.Sealed(key_id="k"), "attached": None}, "there is no key to open it"),
         ({"attached": None}, "no picture came with the frame"),
     ],
 )
@@ -400,8 +401,11 @@ def test_an_attached_frame_without_its_picture_fails(make: Make) -> None:
     ("value", "why"),
     [
         (b"\xff\xff\xff", "not a DetectMessage"),
-        (b"", "without a camera_id"),
-        (pb.DetectMessage(frame=pb.DetectFrame(camera_id="c")).SerializeToString(), "without a size"),
+        (b"", "without a body"),
+        (pb.DetectMessage(frame=pb.DetectFrame(seq=1)).SerializeToString(), "without a camera_id"),
+        (pb.DetectMessage(end=pb.EndOfStream(epoch=1)).SerializeToString(), "without a camera_id"),
+        (pb.DetectMessage(end=pb.EndOfStream(camera_id="other")).SerializeToString(), "not the key"),
+        (pb.DetectMessage(frame=pb.DetectFrame(camera_id="cam")).SerializeToString(), "without a size"),
     ],
 )
 def test_a_message_that_no_retry_can_mend_is_refused(make: Make, value: bytes, why: str) -> None:
