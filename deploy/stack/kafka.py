@@ -1,25 +1,28 @@
 """A real Apache Kafka on this machine: brokers that are controllers too, with TLS, SCRAM and ACLs by default."""
 
 import random
-import secrets
-import socket
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from deploy.stack import kafka_install
 from deploy.stack.certificates import make_certificates
 from deploy.stack.kafka_config import ADMIN, BrokerPorts, broker_config
+from deploy.stack.ports import answers, free_ports
+from deploy.stack.principals import create_users, password_file, write_env_file
 from deploy.stack.process import ServerProcess, StartError
 from deploy.stack.secret_files import write_secret
+from services.bus.kafka_admin import KafkaAdmin
 from services.bus.kafka_settings import KafkaSettings
+from services.bus.kafka_table import principals
 
 _FORMAT_TIMEOUT_S = 60
 _START_TIMEOUT_S = 60
-_PARTITIONS = 8
+# Servers that start at the same moment look in different places.
+_FIRST_PORTS = (20_000, 31_000)
 
 
 class KafkaServer:
@@ -30,6 +33,7 @@ class KafkaServer:
         secure: TLS, SCRAM-SHA-512 and ACLs; without it, plain text and everything allowed.
         brokers: 1, or 3 with every partition on all of them and two needed for a write.
         ports: for clients, one per broker; free ones where none are given.
+        partitions: of every topic but the dead letters.
         data_dir: takes the brokers' data instead of `folder`, for a disk of another size.
         heap_mb: of each broker.
     """
@@ -41,15 +45,19 @@ class KafkaServer:
         secure: bool = True,
         brokers: int = 1,
         ports: Sequence[int] = (),
+        partitions: int = 8,
         data_dir: Path | None = None,
         heap_mb: int = 512,
     ) -> None:
         self.folder = folder.absolute()
         self.secure = secure
         self.replication = brokers
-        self._ports = [BrokerPorts(client, _free_port(), _free_port()) for client in ports or _free_ports(brokers)]
-        if len(self._ports) != brokers:
-            raise ValueError(f"{brokers} brokers need as many ports, not {len(self._ports)}")
+        if ports and len(ports) != brokers:
+            raise ValueError(f"{brokers} brokers need as many ports, not {len(ports)}")
+        free = free_ports(random.randint(*_FIRST_PORTS))  # noqa: S311, no secret
+        clients = ports or [next(free) for _ in range(brokers)]
+        self._ports = [BrokerPorts(client, next(free), next(free)) for client in clients]
+        self._partitions = partitions
         self.data_folders = [(data_dir or self.folder).absolute() / f"data-{node}" for node in self._nodes]
         self._heap_mb = heap_mb
         self._cluster = urlsafe_b64encode(uuid.uuid5(uuid.NAMESPACE_URL, str(self.folder)).bytes).decode().rstrip("=")
@@ -90,7 +98,7 @@ class KafkaServer:
         for process in self._processes:
             process.start()
         for process, ports in zip(self._processes, self._ports, strict=True):
-            process.wait_until(lambda port=ports.client: _answers(port), _START_TIMEOUT_S)
+            process.wait_until(partial(answers, ports.client), _START_TIMEOUT_S)
 
     def stop(self) -> None:
         """Ends the brokers, data kept."""
@@ -102,12 +110,18 @@ class KafkaServer:
         for process in self._processes:
             process.kill()
 
-    def password_file(self, principal: str) -> Path:
-        """File with the password of a principal, made on first use."""
-        path = self.folder / "secrets" / f"{principal}.password"
-        if not path.exists():
-            write_secret(path, f"{secrets.token_urlsafe(32)}\n".encode())
-        return path
+    def prepare(self, env_folder: Path | None = None) -> None:
+        """Makes users, topics and access rules as the table in the code says, and PRINCIPAL.env in `env_folder`.
+
+        May be called again: it changes what differs. Raises BusUnreachable, AdminError.
+        """
+        everyone = (*principals(), ADMIN)
+        if self.secure:
+            create_users(self.settings(ADMIN), {name: self._password_file(name) for name in principals()})
+        with KafkaAdmin(self.settings(ADMIN)) as admin:
+            admin.apply(admin.plan())
+        for name in everyone:
+            write_env_file(env_folder or self.folder, name, self.env(name))
 
     def settings(self, principal: str) -> KafkaSettings:
         """What a client needs to connect as this principal."""
@@ -115,8 +129,8 @@ class KafkaServer:
             bootstrap=self.bootstrap,
             ca_file=self.ca_file,
             username=principal if self.secure else None,
-            password_file=self.password_file(principal) if self.secure else None,
-            partitions=_PARTITIONS,
+            password_file=self._password_file(principal) if self.secure else None,
+            partitions=self._partitions,
             replication=self.replication,
         )
 
@@ -124,6 +138,9 @@ class KafkaServer:
         """The same as variables of an environment."""
         values = self.settings(principal).model_dump(exclude_unset=True, exclude_none=True)
         return {f"VEIL_KAFKA_{name.upper()}": str(value) for name, value in values.items()}
+
+    def _password_file(self, principal: str) -> Path:
+        return password_file(self.folder / "secrets", principal)
 
     @property
     def _nodes(self) -> range:
@@ -151,7 +168,7 @@ class KafkaServer:
         options += ["--cluster-id", self._cluster, "--config", str(config), "--ignore-formatted"]
         if self.secure:
             # The first user can't be made over the network, as nobody could log in to make it.
-            password = self.password_file(ADMIN).read_text().strip()
+            password = self._password_file(ADMIN).read_text().strip()
             options += ["--add-scram", f"SCRAM-SHA-512=[name={ADMIN},password={password}]"]
         # In a file, because everyone on the machine sees a command line.
         arguments = self.folder / "secrets" / "format.args"
@@ -163,25 +180,3 @@ class KafkaServer:
         if done.returncode:
             said = (done.stdout + done.stderr).decode(errors="replace")
             raise StartError(f"Kafka's storage could not be made:\n{said[-1000:]}")
-
-
-def _answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
-
-
-def _free_ports(count: int) -> list[int]:
-    return [_free_port() for _ in range(count)]
-
-
-def _free_port() -> int:
-    """A port outside the range that the system gives to outgoing connections.
-
-    From within it, a client that keeps knocking while the broker is down ends up connected to itself, and the broker
-    can't have its port back.
-    """
-    while True:
-        port = random.randint(20_000, 32_000)  # noqa: S311, no secret
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
