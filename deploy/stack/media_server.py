@@ -1,6 +1,5 @@
 """An RTSP server on loopback: cameras push to it, the decoder reads from it, masked video goes out through it."""
 
-import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ import yaml
 from deploy.stack.media_build import mediamtx
 from deploy.stack.ports import answers
 from deploy.stack.process import ServerProcess
+from deploy.stack.secret_files import write_secret
 
 CAMERA_USER = "camera"
 
@@ -38,10 +38,9 @@ class MediaServer:
     def start(self) -> None:
         """Builds it if need be, and returns when it listens. Raises StartError."""
         binary = mediamtx(self._say)
-        self._settings.parent.mkdir(parents=True, exist_ok=True)
         if not self.password_file.exists():
-            _write_secret(self.password_file, secrets.token_urlsafe(24) + "\n")
-        _write_secret(self._settings, yaml.safe_dump(self._configuration()))
+            write_secret(self.password_file, f"{secrets.token_urlsafe(24)}\n".encode())
+        write_secret(self._settings, yaml.safe_dump(self._configuration()).encode())
         self.process.command = [str(binary), str(self._settings)]
         self.process.start()
         self.process.wait_until(lambda: answers(self.port), _START_S)
@@ -77,8 +76,3 @@ class MediaServer:
 def _user(name: str, password: str, folder: str) -> dict[str, object]:
     may = [{"action": action, "path": f"~^{folder}/"} for action in ("publish", "read")]
     return {"user": name, "pass": password, "ips": ["127.0.0.1/32"], "permissions": may}
-
-
-def _write_secret(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
