@@ -72,7 +72,9 @@ class DecoderStage:
         """
         if not self._runs:
             return self._closed
-        return all(run.done() for run in self._runs) and not any(reader.outbox for reader in self._readers.values())
+        # One that failed is not finished: `completed` raises what it failed of.
+        ended = all(run.done() and run.exception() is None for run in self._runs)
+        return ended and not any(reader.outbox for reader in self._readers.values())
 
     @property
     def failures(self) -> Mapping[str, str]:

@@ -231,7 +231,7 @@ class Demuxer:
         if delay and untimed and not self._live:
             return OrderByDecoding(_Shown(self._stream), delay)
         second = max(1, self.info.time_base_den // self.info.time_base_num)
-        return OrderByPts(second, reordered=delay > 0)
+        return OrderByPts(second, reordered=delay > 0, live=self._live)
 
 
 class _Shown:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 # H.264 and H.265 keep at most 16 pictures back: a picture that more than 16 others follow is the next one shown.
 _MOST_REORDERED = 16
 
+# Seconds: a live camera that is silent for this long is opened anew, so its clock was set if its times say it was.
+_LONGEST_PAUSE = 10
+
 
 @dataclass(slots=True, eq=False)
 class SourceUnit:
@@ -77,17 +80,19 @@ class _Numbering:
 class OrderByPts(_Numbering):
     """Numbers units by their pts. A number is final once the decoding clock has passed it.
 
-    Clocks that jump back are laid end to end; pts that repeat or come too late are moved up by one tick, so that they
-    rise strictly with seq.
+    Clocks that jump back are laid end to end, and so are those of live sources that jump ahead; pts that repeat or come
+    too late are moved up by one tick, so that they rise strictly with seq.
 
     Args:
         second: ticks of the time base in one second.
         reordered: the decoder holds pictures back, so that a missing dts can't be taken to be the pts.
+        live: pictures come in their own time, without long pauses.
     """
 
-    def __init__(self, second: int, *, reordered: bool) -> None:
+    def __init__(self, second: int, *, reordered: bool, live: bool = False) -> None:
         super().__init__()
         self._second = second
+        self._longest_step = _LONGEST_PAUSE * second if live else math.inf
         self._reordered = reordered
         self._shift = 0
         self._clock: int | None = None
@@ -102,7 +107,7 @@ class OrderByPts(_Numbering):
         clock = None if unit.dts is None else unit.dts + self._shift
         if clock is None and not self._reordered:
             clock = pts
-        if clock is not None and self._clock is not None and clock < self._clock - self._second:
+        if clock is not None and self._jumped(clock):
             self._settle()
             jump = self._after_all() - pts
             self._shift, pts, clock = self._shift + jump, pts + jump, clock + jump
@@ -123,6 +128,9 @@ class OrderByPts(_Numbering):
         """The source has ended: gives out the rest."""
         self._settle()
         yield from self._ready()
+
+    def _jumped(self, clock: int) -> bool:
+        return self._clock is not None and not -self._second <= clock - self._clock <= self._longest_step
 
     def _settle(self, clock: float = math.inf) -> None:
         while self._unnumbered and self._unnumbered[0][0] <= clock:

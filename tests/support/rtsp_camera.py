@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -23,16 +23,24 @@ class RtspCamera:
         hang_up_after: frames after which the first, second, … connection is cut; it plays to the end on later ones.
         silent_at_end: stay connected without a word after the last frame.
         pause_s: between two frames; their timestamps are 1/25 s apart.
+        clock_set: what the camera's clock is off by, in seconds, at a frame's number.
     """
 
     def __init__(
-        self, video: Path, *, hang_up_after: Sequence[int] = (), silent_at_end: bool = False, pause_s: float = 0.002
+        self,
+        video: Path,
+        *,
+        hang_up_after: Sequence[int] = (),
+        silent_at_end: bool = False,
+        pause_s: float = 0.002,
+        clock_set: Callable[[int], int] = lambda number: 0,
     ) -> None:
         with av.open(video) as container:
             self._units = [bytes(packet) for packet in container.demux(video=0) if packet.size]
         self._hang_up_after = list(hang_up_after)
         self._silent_at_end = silent_at_end
         self._pause_s = pause_s
+        self._clock_set = clock_set
         self._closing = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.05)
@@ -93,7 +101,9 @@ class RtspCamera:
         for number, unit in enumerate(self._units[:until]):
             payloads = list(h264_payloads(unit))
             for at, payload in enumerate(payloads, start=1):
-                packet = track.packet(payload, Fraction(number, 25), marker=at == len(payloads))
+                packet = track.packet(
+                    payload, Fraction(number, 25) + self._clock_set(number), marker=at == len(payloads)
+                )
                 client.sendall(b"$\x00" + len(packet).to_bytes(2, "big") + packet)
             if self._closing.wait(self._pause_s):
                 return

@@ -58,6 +58,40 @@ def test_the_rest_of_a_group_whose_start_is_already_sent_can_go() -> None:
     assert names(box) == ["K5"]
 
 
+def timed(*entries: tuple[Kind, float]) -> Outbox:
+    """An outbox of ten seconds that was given these, each at its second."""
+    box = Outbox(10_000, sheds=True, max_age_s=10)
+    for number, (kind, second) in enumerate(entries):
+        record = Record(VIDEO_SOURCE, f"{kind.name[0]}{number}", bytes(100))
+        box.put(Entry(kind, record, int(second * 1e6) + 1 if kind in (K, P, D) else 0))
+    return box
+
+
+def test_groups_that_grow_too_old_go_with_their_detection_pictures_and_the_younger_keep_theirs() -> None:
+    box = timed((K, 0), (D, 0), (S, 0), (P, 2), (K, 4), (D, 4), (P, 8), (P, 10.5))
+    assert names(box) == ["K4", "D5", "P6", "P7"]
+
+
+def test_a_group_longer_than_the_time_goes_to_its_end() -> None:
+    assert names(timed((K, 0), (P, 5), (P, 11), (P, 12), (K, 13), (P, 14))) == ["K4", "P5"]
+
+
+def test_what_is_as_old_as_allowed_stays_and_so_does_an_end() -> None:
+    assert names(timed((K, 0), (P, 10))) == ["K0", "P1"]
+    assert names(timed((K, 0), (E, 0), (K, 100), (E, 0))) == ["E1", "K2", "E3"]
+
+
+def test_draining_stops_near_the_asked_amount_and_goes_on_from_there() -> None:
+    box = Outbox(10_000, sheds=True)
+    for number in range(7):
+        box.put(entry(P, f"P{number}"))
+    assert names(box, 250) == ["P0", "P1", "P2"]
+    assert box.size == 400
+    assert names(box, 1) == ["P3"]
+    assert names(box) == ["P4", "P5", "P6"]
+    assert box.size == 0
+
+
 def test_an_end_is_never_shed() -> None:
     assert fill([K, P, E, K, P, E], 350) == ["E2", "K3", "P4", "E5"]
 

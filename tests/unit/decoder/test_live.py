@@ -1,6 +1,7 @@
 """Live cameras over real RTSP: reconnection, epochs, silence, shedding."""
 
 import logging
+import shutil
 import threading
 from itertools import islice, pairwise
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 from services.decoder.reader import CameraReader, reconnect_pauses
 from services.decoder.settings import DecoderSettings
 from services.decoder.stage import DecoderStage
+from services.media.picture import Picture
 from services.media.sources import Camera
 from services.schema import pb
 from tests.support.book import Book
 from tests.support.rtsp_camera import RtspCamera
-from tests.support.videos import make_video
+from tests.support.videos import make_video, read_number
 from tests.unit.decoder.harness import Sent, policy, run
 
 
@@ -63,6 +65,52 @@ def test_each_reconnection_is_a_new_epoch_and_the_old_one_ends_as_lost(
     shown = caplog.text + "".join(end.detail for end in sent.source_ends)
     assert "127.0.0.1" in shown
     assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize("jump", [3600, -3600, -5])
+def test_a_camera_whose_clock_is_set_goes_on_in_its_epoch(video: Path, jump: int) -> None:
+    with RtspCamera(video, clock_set=lambda number: jump if 20 <= number < 40 else 0) as camera:
+        sent = read(Camera("c", camera.url), Pauses(1))
+    assert [(end.frames, end.reason) for end in sent.source_ends] == [(60, pb.EndOfStream.LOST)]
+    assert [unit.seq for unit in sent.units] == list(range(60))
+    steps = [after.pts - before.pts for before, after in pairwise(sent.units)]
+    assert all(0 < step < 10 * 90_000 for step in steps)
+    assert all(after.dts > before.dts for before, after in pairwise(sent.units))
+    captured = [unit.captured_us for unit in sent.units]
+    assert captured == sorted(captured)
+    assert captured[-1] - captured[0] < 20_000_000
+    assert [look.previous_seq for look in sent.looks[1:]] == [look.seq for look in sent.looks[:-1]]
+
+
+def test_a_camera_that_comes_back_with_another_size_and_codec_is_described_anew(tmp_path: Path) -> None:
+    kinds = [("libx264", "h264", (192, 128)), ("libx265", "hevc", (320, 240)), ("mjpeg", "mjpeg", (160, 96))]
+    files = [
+        make_video(tmp_path / f"{codec}.mkv", frames=20, codec=codec, size=size, pix_fmt=pix_fmt)
+        for (codec, _, size), pix_fmt in zip(kinds, ("yuv420p", "yuv420p", "yuvj420p"), strict=True)
+    ]
+    camera = tmp_path / "camera.mkv"
+    shutil.copy(files.pop(0), camera)
+
+    def next_kind(seconds: float) -> bool:
+        if files:
+            shutil.copy(files.pop(0), camera)
+            return False
+        return True
+
+    reader = CameraReader(Camera("c", str(camera), live=True), Book(policy()), DecoderSettings(), pause=next_kind)
+    reader.run()
+    sent = Sent().take(entry.record for entry in reader.outbox.drain())
+    assert [end.frames for end in sent.source_ends] == [20, 20, 20]
+    for end, (_, codec, size) in zip(sent.source_ends, kinds, strict=True):
+        units = [(unit, data) for unit, data in zip(sent.units, sent.pictures, strict=True) if unit.epoch == end.epoch]
+        stream = units[0][0].stream
+        assert (stream.codec, stream.width, stream.height) == (codec, *size)
+        for unit, data in units:
+            assert not unit.corrupt
+            assert data is not None
+            assert read_number(Picture(data).y) == unit.seq
+        looks = [look for look in sent.looks if look.epoch == end.epoch]
+        assert {(look.source_width, look.source_height) for look in looks} == {size}
 
 
 def test_a_camera_that_falls_silent_is_lost(video: Path) -> None:

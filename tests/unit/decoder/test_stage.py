@@ -1,6 +1,7 @@
 """The decoder stage: counts, numbers and times of what it sends are those of the file it reads."""
 
 import threading
+import time
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -228,3 +229,57 @@ def test_what_nobody_foresaw_is_raised_in_the_runners_thread(video: Path) -> Non
 def test_two_cameras_may_not_have_one_id(video: Path) -> None:
     with pytest.raises(ValueError, match="same camera_id"):
         DecoderStage(DecoderSettings(), [Camera("c", str(video)), Camera("c", str(video))], Book(policy()))
+
+
+def test_each_camera_belongs_to_one_shard_for_good() -> None:
+    settings = [DecoderSettings(shard=f"{number}/3") for number in range(3)]
+    ids = [f"camera-{number}" for number in range(300)]
+    shards = [{name for name in ids if part.reads(name)} for part in settings]
+    assert sum(map(len, shards)) == len(set.union(*shards)) == 300
+    assert all(60 < len(shard) < 140 for shard in shards)
+    # Another Python, another machine: the same answer.
+    assert [part.reads("gate") for part in settings] == [False, False, True]
+
+
+def test_a_process_reads_its_own_shard_only(video: Path) -> None:
+    ids = ["gate", "yard", "till", "roof"]
+    seen = []
+    for number in range(2):
+        settings = DecoderSettings(shard=f"{number}/2")
+        sent = run(DecoderStage(settings, [Camera(name, str(video)) for name in ids], Book(policy())))
+        seen += [end.camera_id for end in sent.source_ends]
+    assert sorted(seen) == sorted(ids)
+
+
+def test_a_shard_without_cameras_waits_for_its_end(video: Path) -> None:
+    empty = next(number for number in range(9) if not DecoderSettings(shard=f"{number}/9").reads("gate"))
+    stage = DecoderStage(DecoderSettings(shard=f"{empty}/9"), [Camera("gate", str(video))], Book(policy()))
+    assert stage.completed() == []
+    assert not stage.finished
+    stage.close()
+    assert stage.join(1) == []
+    assert stage.finished
+
+
+@pytest.mark.parametrize("shard", ["", "1", "1/1", "3/2", "-1/2", "0/0", "a/b", "1/2/3"])
+def test_a_shard_that_does_not_exist_is_refused(shard: str) -> None:
+    with pytest.raises(ValueError, match="shard"):
+        DecoderSettings(shard=shard)
+
+
+def test_cameras_take_turns_and_each_turn_is_bounded(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.h264", frames=20, size=(800, 600))
+    stage = DecoderStage(DecoderSettings(), [Camera(name, str(path)) for name in "abc"], Book(policy()))
+    stage.completed()
+    deadline = time.monotonic() + 10
+    while any(reader.outbox.size < 8 << 20 for reader in stage._readers.values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    firsts = []
+    for _ in range(3):
+        emissions = stage.completed()
+        sizes = [record.size for emission in emissions for record in emission.records]
+        assert 4 << 20 <= sum(sizes) < (4 << 20) + max(sizes)
+        firsts.append(emissions[0].records[0].key)
+    assert sorted(firsts) == ["a", "b", "c"]
+    run(stage)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,8 +14,8 @@ def unit(pts: int | None, dts: int | None, *, keyframe: bool = False, payload: b
     return SourceUnit(payload, keyframe, pts, dts, duration=1, captured_us=0)
 
 
-def numbered(units: Iterable[SourceUnit], *, reordered: bool = True) -> list[SourceUnit]:
-    order = OrderByPts(second=25, reordered=reordered)
+def numbered(units: Iterable[SourceUnit], *, reordered: bool = True, live: bool = False) -> list[SourceUnit]:
+    order = OrderByPts(second=25, reordered=reordered, live=live)
     out = [done for given in units for done in order.push(given)]
     return out + list(order.flush())
 
@@ -59,6 +60,18 @@ def test_a_clock_that_starts_again_goes_on_behind_the_old_one() -> None:
     out = numbered([unit(p, p) for p in (1000, 1040, 1080, 0, 40, 80)])
     assert [u.pts for u in out] == [1000, 1040, 1080, 1081, 1121, 1161]
     assert [u.seq for u in out] == list(range(6))
+
+
+@pytest.mark.parametrize("reordered", [False, True])
+def test_a_live_clock_that_is_set_ahead_and_back_leaves_no_pause(reordered: bool) -> None:
+    hour = 3600 * 25
+    times = [0, 1, 2, 3 + hour, 4 + hour, 5, 6, 7 - hour, 8 - hour, 9 + hour]
+    out = numbered([unit(p, p) for p in times], reordered=reordered, live=True)
+    assert [(u.seq, u.pts) for u in out] == [(n, n) for n in range(10)]
+
+
+def test_a_pause_in_a_file_stays_a_pause() -> None:
+    assert [u.pts for u in numbered([unit(p, p) for p in (0, 1, 90_000, 90_001)])] == [0, 1, 90_000, 90_001]
 
 
 def test_leading_pictures_of_an_open_group_need_the_group_before() -> None:
