@@ -8,6 +8,14 @@ from services.media.decoding import packet_of
 from services.media.picture import Picture
 from services.schema import pb
 
+# What FFmpeg may round a side up by for its buffers.
+_PADDING = 64
+
+
+def picture_bytes(record: Record, frame: pb.RenderedFrame) -> int:
+    """Bytes that the frame takes in memory once its picture is there."""
+    return record.size if frame.dropped else max(record.size, frame.width * frame.height * 3 // 2)
+
 
 def picture_of(record: Record, frame: pb.RenderedFrame) -> Picture | None:
     """The frame's picture, None where the policy dropped it. Raises InvalidMessage."""
@@ -15,7 +23,7 @@ def picture_of(record: Record, frame: pb.RenderedFrame) -> Picture | None:
     if kind == "dropped":
         return None
     if kind == "jpeg":
-        picture = _decode(frame.jpeg, frame.full_range)
+        picture = _decode(frame)
         frame.ClearField("jpeg")
     elif kind == "attached" and record.attachment is not None:
         try:
@@ -29,15 +37,19 @@ def picture_of(record: Record, frame: pb.RenderedFrame) -> Picture | None:
     return picture
 
 
-def _decode(jpeg: bytes, full_range: bool) -> Picture:
-    """The colour planes as the JPEG holds them, without a trip through RGB; the message says their range."""
+def _decode(frame: pb.RenderedFrame) -> Picture:
+    """The colour planes as the JPEG holds them, without a trip through RGB; the message says their range.
+
+    A JPEG that says it is larger than its frame is refused before there is memory for it.
+    """
     decoder = av.CodecContext.create("mjpeg", "r")
     decoder.thread_count = 1
+    decoder.options = {"max_pixels": str((frame.width + _PADDING) * (frame.height + _PADDING))}
     try:
-        frames = decoder.decode(packet_of(jpeg))
+        frames = decoder.decode(packet_of(frame.jpeg))
     except av.FFmpegError as error:
         raise InvalidMessage("a frame whose JPEG can't be decoded") from error
     if len(frames) != 1 or not isinstance(frames[0], av.VideoFrame) or frames[0].format.name != "yuvj420p":
         raise InvalidMessage("a frame whose JPEG is not 4:2:0")
     planes = frames[0].to_ndarray()
-    return Picture(np.ascontiguousarray(planes, np.uint8), full_range)
+    return Picture(np.ascontiguousarray(planes, np.uint8), frame.full_range)

@@ -23,6 +23,9 @@ class EncoderSettings(BaseSettings):
         description="B-frames and look-ahead where there is no hurry; without them access units leave in frame order.",
     )
     queue_mb: int = Field(32, ge=1, le=4096, description="Most pictures that wait for the encoder, in MB.")
+    cameras_max: int = Field(
+        256, ge=1, le=10_000, description="Most encoders open at a time; the one silent for longest makes room."
+    )
     audio_wait_s: float = Field(2.0, ge=0, le=10, description="How long a file waits for the first packet of sound.")
     hls_segment_s: float = Field(4.0, ge=0.5, le=30, description="Shortest HLS segment.")
     hls_window: int = Field(6, ge=3, le=1000, description="Segments on offer of a live camera.")

@@ -209,7 +209,7 @@ def test_what_is_no_frame_is_refused() -> None:
     for message, reason in bad:
         with pytest.raises(InvalidMessage, match=reason):
             stage.submit(message)
-    empty = pb.RenderedFrame(camera_id=CAMERA, time_base_num=1, time_base_den=25)
+    empty = pb.RenderedFrame(camera_id=CAMERA, time_base_num=1, time_base_den=25, width=160, height=96)
     with pytest.raises(InvalidMessage, match="without picture"):
         stage.submit(messages(empty))
     assert stage.completed() == ()
