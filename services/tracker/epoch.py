@@ -1,12 +1,15 @@
 """One epoch of one camera: looks in, spans out, and the buffer between them that lets masks reach back in time."""
 
+import math
 from collections import deque
 from collections.abc import Iterable
 
 from google.protobuf.message import Message
 
+from services.bus.clock import Clock
 from services.bus.interface import Position, Record
 from services.bus.topics import METADATA_STATS, METADATA_TRACKS, REDACTIONS, Topic
+from services.runtime.metrics import frame_left
 from services.runtime.stage import Emission
 from services.schema import pb
 from services.tracker import metrics
@@ -32,26 +35,36 @@ _DRIFT = 0.2
 _REPLAY_MARGIN = 1.25
 """The replay window is counted in frames at a measured rate, which after a restart may come out a little different."""
 
+_SETTLING_S = 1.0
+"""Further back in a replay: whatever is held then was seen often enough for its velocity to be known."""
+
+_HOPS_MAX = 8
+"""Of a trace that is passed on."""
+
 
 class Epoch:
     """Follows one epoch of one camera.
 
     Args:
         first: the oldest look that is known, still to be added.
+        settings: bounds and intervals.
+        wall: microseconds since 1970.
     """
 
-    def __init__(self, first: pb.Detections, settings: TrackerSettings) -> None:
+    def __init__(self, first: pb.Detections, settings: TrackerSettings, wall: Clock) -> None:
         self.camera_id = first.camera_id
         self.number = first.epoch
         self._settings = settings
+        self._wall = wall
         self._size = (0.0, 0.0, float(first.source_width), float(first.source_height))
         self._clock = FrameClock(first)
-        self._follower = Follower(settings.tracks_max)
+        self._follower = Follower(f"{self.camera_id}/{self.number}", settings.tracks_max)
         self._statistics = Statistics(first, self._clock.seconds, settings)
         self._rules: Rules | None = None
         self._looks: deque[Look] = deque()
         self._next = 0
         self._resumed_at: int | None = None
+        self._trace: list[pb.Hop] = []
         self._open: deque[tuple[int, Position]] = deque()
         self._records: list[Record] = []
         self._done: list[Position] = []
@@ -61,22 +74,31 @@ class Epoch:
         """Tracks in memory."""
         return len(self._follower)
 
+    @property
+    def newest(self) -> int:
+        """Frame of the newest look; -1 before there is one."""
+        return self._looks[-1].seq if self._looks else -1
+
     def add(self, message: pb.Detections, position: Position, rules: Rules | None) -> None:
         """Takes in one look. One that is not newer than the last repeats what is known, and changes nothing."""
-        self._open.append((message.seq, position))
-        if self._looks and message.seq <= self._looks[-1].seq:
+        if message.seq <= self.newest:
+            self._done.append(position)
             return
+        self._trace = [*message.trace[-_HOPS_MAX:], pb.Hop(stage="tracker", received_us=self._wall())]
+        self._open.append((message.seq, position))
         self._rules = rules or self._rules
         broken = self._advance(message) if self._looks else self._begin(message)
         look = read_look(message, self._clock.seconds, rules, broken, self._settings.boxes_max)
-        seen = self._follower.follow(look, self._looks, self._clock.rate)
+        seen = self._follower.follow(look, self._looks, self._clock.rate, resuming=look.seq < self._warm_from)
         ended = self._follower.retire(look.seq - self._replay_frames)
         self._looks.append(look)
         metrics.LOOKS.inc()
-        self._publish_metadata(self._statistics.update(look, seen, ended), look.seconds, now=False)
+        self._publish_metadata(self._statistics.update(look, seen, ended), look, now=False)
         while len(self._looks) > 1 and self._due():
             self._emit(self._looks[1].seq, self._looks[1].broken)
-        self._finish(self._next - _REPLAY_MARGIN * self._replay_frames)
+        # An interval's counts need all its looks, and those before it that tell who was there already.
+        needed = min(self._next, self._statistics.first_seq)
+        self._finish(needed - _REPLAY_MARGIN * self._replay_frames - _SETTLING_S * self._clock.rate)
 
     def end(self, message: pb.EndOfStream | None) -> None:
         """Emits what is buffered, up to the last frame if the stream says which one that was."""
@@ -88,8 +110,8 @@ class Epoch:
             self._emit(end, self._gap_at_end(last.seq, end))
             self._publish(REDACTIONS, pb.RedactionsMessage(end=message))
         ended = self._statistics.end(self._follower.retire(last.seq + 1))
-        self._publish_metadata(ended, last.seconds, now=True)
-        self._finish(float("inf"))
+        self._publish_metadata(ended, last, now=True)
+        self._finish(math.inf)
 
     def take(self) -> Emission:
         """What is ready, once."""
@@ -143,7 +165,9 @@ class Epoch:
     def _due(self) -> bool:
         """True when the look-ahead of the oldest span is over, or the buffer is full."""
         ahead = self._rules.policy.tracking.look_ahead_s * self._clock.rate if self._rules is not None else 0.0
-        return self._looks[-1].seq - self._looks[0].seq >= ahead or len(self._looks) > self._settings.looks_max
+        # To the nearest frame: a measured rate a trifle too high must not cost the wait for one more look.
+        enough = self._looks[-1].seq - self._looks[0].seq >= ahead - 0.5
+        return enough or len(self._looks) > self._settings.looks_max
 
     def _emit(self, end: int, broken: str) -> None:
         """Publishes the span from the oldest look to the one before frame `end`, and drops that look."""
@@ -152,6 +176,8 @@ class Epoch:
         why = why_incomplete(first, second, broken, self._warm_from)
         reach = self._reach()
         self._publish_span(end, segments(self._follower, first.seq, end, reach, self._size), why)
+        if self._rules is not None:
+            frame_left("tracker", self.camera_id, first.captured_us, self._wall())
         self._follower.forget(end, reach.hold)
 
     def _publish_span(self, end: int, tracks: list[pb.TrackSegment], why: str) -> None:
@@ -165,7 +191,9 @@ class Epoch:
             coverage=coverage,
             why=why,
             policy=self._rules.label if self._rules is not None else "",
+            trace=self._trace,
         )
+        span.trace[-1].sent_us = self._wall()
         self._publish(REDACTIONS, pb.RedactionsMessage(span=span))
         self._statistics.emitted(end - self._next, complete=not why)
         metrics.SPANS.labels("incomplete" if why else "complete").inc()
@@ -174,10 +202,10 @@ class Epoch:
     def _publish(self, topic: Topic, message: Message) -> None:
         self._records.append(Record(topic, self.camera_id, message.SerializeToString()))
 
-    def _publish_metadata(self, tracks: Iterable[pb.TrackRecord], seconds: float, *, now: bool) -> None:
+    def _publish_metadata(self, tracks: Iterable[pb.TrackRecord], look: Look, *, now: bool) -> None:
         for record in tracks:
             self._publish(METADATA_TRACKS, record)
-        if (stats := self._statistics.turn(seconds, now=now)) is not None:
+        if (stats := self._statistics.turn(look.seq, look.seconds, now=now)) is not None:
             self._publish(METADATA_STATS, stats)
 
     def _finish(self, below: float) -> None:

@@ -1,16 +1,18 @@
 """Follows the subjects of one epoch from look to look."""
 
-import secrets
+import hashlib
 from collections.abc import Iterator, Sequence
 
+from services.schema import pb
 from services.tracker import metrics
 from services.tracker.association import gate, match
 from services.tracker.look import Candidates, Look
 from services.tracker.motion import Box, Track
 from services.tracker.rules import KindRules
 
-_ID_BITS = 48
-"""Random, so that ids of two epochs can't be laid side by side; short enough for every reader's integers."""
+_ID_BYTES = 6
+"""Of a hash over the epoch and the track's beginning: a replay gives the same ids, two epochs have none in common.
+Short enough for every reader's integers."""
 
 _YOUNG = 3
 """Sights up to which a track's past is looked for: by then its velocity is known."""
@@ -23,10 +25,12 @@ class Follower:
     """The tracks of one epoch, kinds apart from each other.
 
     Args:
+        stream: camera and epoch, which ids are made of.
         tracks_max: most tracks at once; what is found beyond them makes its look overflow.
     """
 
-    def __init__(self, tracks_max: int) -> None:
+    def __init__(self, stream: str, tracks_max: int) -> None:
+        self._stream = stream
         self._tracks_max = tracks_max
         self._live: dict[int, list[Track]] = {}
         self._past: list[Track] = []
@@ -39,7 +43,7 @@ class Follower:
     def __len__(self) -> int:
         return sum(map(len, self._live.values())) + len(self._past)
 
-    def follow(self, look: Look, before: Sequence[Look], rate: float) -> list[Track]:
+    def follow(self, look: Look, before: Sequence[Look], rate: float, *, resuming: bool) -> list[Track]:
         """Takes in a look, in two rounds as ByteTrack does, and returns the tracks it saw.
 
         Boxes over the starting threshold are matched first, then weaker ones with the tracks left over. Strong boxes
@@ -50,10 +54,12 @@ class Follower:
             look: the newest look.
             before: looks whose spans are not emitted yet, oldest first.
             rate: frames per second.
+            resuming: tracks that began before the first look that is known may still be there. Weak boxes start a track
+                then, since they may go on with one of those.
         """
         seen: list[Track] = []
         for rules in look.rules.kinds if look.rules is not None else ():
-            seen += self._follow_kind(rules, look, before, rate)
+            seen += self._follow_kind(rules, look, before, rate, resuming)
         return seen
 
     def retire(self, unseen_since: float) -> list[Track]:
@@ -74,7 +80,9 @@ class Follower:
         for track in self:
             track.forget(before)
 
-    def _follow_kind(self, rules: KindRules, look: Look, before: Sequence[Look], rate: float) -> list[Track]:
+    def _follow_kind(
+        self, rules: KindRules, look: Look, before: Sequence[Look], rate: float, resuming: bool
+    ) -> list[Track]:
         tracks = self._live.setdefault(rules.kind, [])
         found = look.found.get(rules.kind)
         if found is None:
@@ -84,11 +92,14 @@ class Follower:
         seen, tracks_left, strong_left = _continue(tracks, strong, look.seq, rate)
         again, _, weak_left = _continue(tracks_left, weak, look.seq, rate)
         seen += again
-        for x, y, w, h, score in strong_left:
+        if resuming:
+            strong_left, weak_left = [*strong_left, *weak_left], []
+        for number, (x, y, w, h, score) in enumerate(strong_left):
             if len(self) >= self._tracks_max:
                 look.overflow = f"More than {self._tracks_max} tracks at frame {look.seq}."
                 break
-            track = Track(secrets.randbits(_ID_BITS), rules.kind, look.seq, Box(x, y, w, h), score)
+            track_id = self._id(rules.kind, look.seq, number)
+            track = Track(track_id, rules.kind, look.seq, Box(x, y, w, h), score, resumed=resuming)
             metrics.TRACKS.labels(rules.name).inc()
             tracks.append(track)
             seen.append(track)
@@ -98,6 +109,10 @@ class Follower:
             if track.sights <= _YOUNG:
                 _find_past(track, before, rate)
         return seen
+
+    def _id(self, kind: pb.Kind, seq: int, number: int) -> int:
+        digest = hashlib.blake2b(f"{self._stream}/{kind}/{seq}/{number}".encode(), digest_size=_ID_BYTES).digest()
+        return int.from_bytes(digest)
 
 
 def _continue(

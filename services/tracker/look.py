@@ -28,6 +28,7 @@ class Look:
 
     Attributes:
         seconds: stream time since the first frame.
+        captured_us: arrival at the decoder.
         rules: of the policy in force, None where none could be read.
         ran: detectors whose result can be relied on.
         faults: detector → what became of it instead.
@@ -39,6 +40,7 @@ class Look:
 
     seq: int
     seconds: float
+    captured_us: int
     rules: Rules | None
     ran: frozenset[str]
     faults: Mapping[str, str]
@@ -65,37 +67,34 @@ def read_look(message: pb.Detections, seconds: float, rules: Rules | None, broke
         if result.status != pb.DetectorResult.RAN:
             faults[name] = _STATUS.get(result.status, "failed")
             continue
+        if fault := _check_lengths(result.boxes, boxes_max):
+            faults[name] = fault
+            continue
         xyxy = np.array(result.boxes.xyxy, np.float64)
         score = np.array(result.boxes.score, np.float64)
-        kind = np.array(result.boxes.kind, np.int32)
-        fault = _check(xyxy, score, kind, message.source_width, message.source_height, boxes_max)
-        if fault:
+        if fault := _check_values(xyxy, score, message.source_width, message.source_height):
             faults[name] = fault
             continue
         ran.add(name)
-        for value, row in zip(kind.tolist(), _centred(xyxy.reshape(-1, 4), score), strict=True):
+        for value, row in zip(result.boxes.kind, _centred(xyxy.reshape(-1, 4), score), strict=True):
             if min(row[2], row[3]) >= _SMALLEST:
                 found.setdefault(value, []).append(row)
     # A detector that gave two results is trusted only if both ran.
     ran -= faults.keys()
-    return Look(message.seq, seconds, rules, frozenset(ran), faults, found, broken)
+    return Look(message.seq, seconds, message.captured_us, rules, frozenset(ran), faults, found, broken)
 
 
-def _check(
-    xyxy: NDArray[np.float64],
-    score: NDArray[np.float64],
-    kind: NDArray[np.int32],
-    width: int,
-    height: int,
-    boxes_max: int,
-) -> str:
-    """What is wrong with a result, empty if nothing is."""
-    n = len(score)
-    if len(xyxy) != 4 * n or len(kind) != n:
+def _check_lengths(boxes: pb.Boxes, boxes_max: int) -> str:
+    """What is wrong with the size of a result, empty if nothing is."""
+    n = len(boxes.score)
+    if len(boxes.xyxy) != 4 * n or len(boxes.kind) != n:
         return "gave lists of different lengths"
-    if n > boxes_max:
-        return f"gave more than {boxes_max} boxes"
-    if not n:
+    return f"gave more than {boxes_max} boxes" if n > boxes_max else ""
+
+
+def _check_values(xyxy: NDArray[np.float64], score: NDArray[np.float64], width: int, height: int) -> str:
+    """What is wrong with the boxes of a result, empty if nothing is."""
+    if not len(score):
         return ""
     if not (np.isfinite(xyxy).all() and np.isfinite(score).all()):
         return "gave boxes that are not numbers"

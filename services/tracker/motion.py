@@ -60,21 +60,25 @@ class Track:
     """The sights of one subject, oldest first.
 
     Attributes:
-        track_id: random; says nothing outside its epoch.
+        track_id: says nothing outside its epoch.
         kind: what it is.
         born: seq of the oldest sight, also when that is no longer kept.
         sights: how often it was seen.
         score: highest so far.
+        resumed: it may have begun before anything that is known: one sight does not make it a false alarm.
     """
 
-    __slots__ = ("_back", "_boxes", "_forward", "_seqs", "born", "kind", "score", "sights", "track_id")
+    __slots__ = ("_back", "_boxes", "_forward", "_seqs", "born", "kind", "resumed", "score", "sights", "track_id")
 
-    def __init__(self, track_id: int, kind: pb.Kind, seq: int, box: Box, score: float) -> None:
+    def __init__(
+        self, track_id: int, kind: pb.Kind, seq: int, box: Box, score: float, *, resumed: bool = False
+    ) -> None:
         self.track_id = track_id
         self.kind = kind
         self.born = seq
         self.sights = 1
         self.score = score
+        self.resumed = resumed
         self._seqs = [seq]
         self._boxes = [box]
         self._forward = self._back = (0.0, 0.0)
@@ -134,7 +138,7 @@ class Track:
 
         No sight may lie between the two: spans run from look to look, and the last one from a look to the end.
         """
-        most = reach.once if self.sights == 1 else math.inf
+        most = reach.once if self.sights == 1 and not self.resumed else math.inf
         if end <= self.born - min(reach.back, most) or first > self.last_seq + min(reach.hold, most):
             return None
         if first >= self.last_seq:

@@ -55,9 +55,17 @@ class _Tally:
 
 @dataclass(slots=True)
 class _Interval:
-    """Counts since the last StatsRecord."""
+    """Counts since the last StatsRecord.
 
-    started: float
+    Attributes:
+        number: which interval of the stream it is, from 0.
+        first_seq: frame of the look from which it counts.
+        whole: its beginning was seen.
+    """
+
+    number: int
+    first_seq: int
+    whole: bool = True
     kinds: dict[pb.Kind, _Tally] = field(default_factory=lambda: defaultdict(_Tally))
     zones: dict[tuple[str, pb.Kind], _Tally] = field(default_factory=lambda: defaultdict(_Tally))
     lines: dict[tuple[str, pb.Kind], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
@@ -68,8 +76,11 @@ class _Interval:
 class Statistics:
     """The metadata of one epoch. It holds no picture, no text, and no id that outlives the epoch.
 
+    Intervals begin at multiples of their length in stream time, so that a replay tells of the same ones.
+
     Args:
-        first: the oldest look that is known.
+        first: the oldest look that is known. If it is not the epoch's first, the interval it falls into is left to
+            whoever saw its beginning.
         seconds: stream time of that look.
     """
 
@@ -81,7 +92,12 @@ class Statistics:
         self._places = Places(None, self._width, self._height)
         self._label = ""
         self._journeys: dict[int, _Journey] = {}
-        self._interval = _Interval(seconds)
+        self._interval = _Interval(self._number(seconds), first.seq, whole=not first.has_previous)
+
+    @property
+    def first_seq(self) -> int:
+        """Frame from which on looks are needed again to count the current interval anew."""
+        return self._interval.first_seq
 
     def emitted(self, frames: int, *, complete: bool) -> None:
         """Counts frames whose span went out."""
@@ -111,16 +127,19 @@ class Statistics:
                 self._leave(journey, zone, journey.seen)
             yield self._track_record(journey, ended=True)
 
-    def turn(self, seconds: float, *, now: bool = False) -> pb.StatsRecord | None:
-        """The record of the interval if it is over, and a new interval; `now` ends it early."""
-        if not now and seconds - self._interval.started < self._settings.stats_every_s:
+    def turn(self, seq: int, seconds: float, *, now: bool = False) -> pb.StatsRecord | None:
+        """The record of the interval if it is over at this look, and a new interval; `now` ends it early."""
+        number = self._number(seconds)
+        if not now and number <= self._interval.number:
             return None
-        interval, self._interval = self._interval, _Interval(seconds)
+        interval, self._interval = self._interval, _Interval(number, seq)
+        if not interval.whole:
+            return None
         return pb.StatsRecord(
             camera_id=self._camera_id,
             epoch=self._epoch,
-            from_us=self._us(interval.started),
-            to_us=self._us(seconds),
+            from_us=self._us(interval.number * self._settings.stats_every_s),
+            to_us=self._us(seconds if now else number * self._settings.stats_every_s),
             kinds=[
                 pb.KindCount(
                     kind=kind,
@@ -144,6 +163,9 @@ class Statistics:
             frames=interval.frames,
             incomplete_frames=interval.incomplete,
         )
+
+    def _number(self, seconds: float) -> int:
+        return int(seconds // self._settings.stats_every_s)
 
     def _saw(self, track: Track, look: Look) -> _Journey:
         at = _anchor(track)

@@ -13,6 +13,7 @@ from tests.unit.tracker.harness import CAMERA, EPOCH, RATE, Harness, masks_at, p
 
 FACE = (100.0, 100.0, 140.0, 150.0, 0.9)
 LIVE = policy(tracking={"look_ahead_s": 0.4, "hold_s": 1.0})
+SHORT = TrackerSettings(stats_every_s=1)
 
 
 def ranges(harness: Harness) -> list[tuple[int, int]]:
@@ -50,14 +51,14 @@ def test_a_repeated_end_is_swallowed() -> None:
 
 
 def test_positions_stay_open_while_a_replay_would_need_them() -> None:
-    harness = Harness(Book(LIVE))
-    for seq in range(0, 100, 5):
+    harness = Harness(Book(LIVE), SHORT)
+    for seq in range(0, 150, 5):
         harness.looks([seq], FACE)
         emitted = harness.spans[-1].last_seq + 1 if harness.spans else 0
         assert all(offset * 5 < emitted - RATE for offset in harness.done), "hold_s behind what was emitted"
     assert harness.done == sorted(set(harness.done))
     assert len(harness.done) > 5
-    harness.end(100)
+    harness.end(150)
     assert harness.done == list(range(harness.offset))
 
 
@@ -68,7 +69,7 @@ def test_a_restart_masks_on_as_if_nothing_had_happened() -> None:
         for seq in range(first, last, 5):
             harness.look(seq, result([FACE] if seq <= 80 else []), has_previous=seq > 0, previous_seq=max(0, seq - 5))
 
-    unbroken, killed, restarted = Harness(Book(LIVE)), Harness(Book(LIVE)), Harness(Book(LIVE))
+    unbroken, killed, restarted = (Harness(Book(LIVE), SHORT) for _ in range(3))
     looks_from(unbroken, 0, 150)
     looks_from(killed, 0, 105)
     looks_from(restarted, 5 * len(killed.done), 150)
