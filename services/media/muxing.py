@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import av
 from av.audio.codeccontext import AudioCodecContext
@@ -15,11 +15,18 @@ _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 8: 
 _ENCODER_OF = {"mp3float": "mp3", "opus": "libopus", "aac_fixed": "aac", "ac3_fixed": "ac3"}
 
 
+class Writer(Protocol):
+    """Takes the bytes of a container in order; it can't be sought in."""
+
+    def write(self, data: bytes, /) -> int:
+        """Takes all of it. Raises OSError."""
+
+
 class Muxer:
     """One container file.
 
     Args:
-        path: of the file.
+        path: of the file, or what takes its bytes.
         container: FFmpeg's name of the format: mp4, matroska, mpegts.
         video: any access unit of the stream: its size and time base are written down.
         audio: any packet of the sound, None where there is none.
@@ -30,7 +37,7 @@ class Muxer:
 
     def __init__(
         self,
-        path: str,
+        path: str | Writer,
         container: str,
         video: pb.RedactedUnit,
         audio: pb.AudioUnit | None,
