@@ -153,6 +153,13 @@ class Consumer(Protocol):
     def assignment(self) -> frozenset[TopicPartition]:
         """The partitions this consumer reads now."""
 
+    @property
+    def rebalancing(self) -> bool:
+        """True where `settle` was called and it is not known yet what goes: nothing more may be published meanwhile.
+
+        Another member that gets a partition goes by what its topics hold by then.
+        """
+
     def pause(self, partitions: Collection[TopicPartition]) -> None:
         """Leaves these out of `poll` until `resume`; the group membership lives on."""
 

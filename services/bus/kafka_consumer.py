@@ -73,6 +73,7 @@ class KafkaBusConsumer:
         self._topics = {topic.name: topic for topic in topics}
         self._listener = listener
         self._forget = forget
+        self.rebalancing = False
         self._steps = Interrupter()
         try:
             self._client = kafka.KafkaConsumer(
@@ -208,6 +209,7 @@ class KafkaBusConsumer:
     def _rebalance(self, step: Step) -> None:
         match step:
             case Step.REVOKED:
+                self.rebalancing = True
                 if self._listener is not None:
                     self._listener.settle(self._assigned)
                 self._commits.finish(self._settings.request_timeout_s)
@@ -218,6 +220,7 @@ class KafkaBusConsumer:
                 self._steps.go_on()
                 self._change(frozenset(), self._assigned)
             case Step.ASSIGNED:
+                self.rebalancing = False
                 assigned = frozenset(
                     TopicPartition(source.topic, source.partition) for source in self._client.assignment()
                 )

@@ -184,6 +184,8 @@ class MemoryProducer:
 class MemoryConsumer:
     """Reads from a MemoryBus as one member of a group."""
 
+    rebalancing = False  # over before `poll` returns
+
     def __init__(self, bus: MemoryBus, group: Group, member: Member, listener: RebalanceListener | None) -> None:
         self._listener = listener
         self._bus = bus

@@ -94,7 +94,8 @@ class Runner:
                 if not progressed and self._stage.finished and not self._pending:
                     break
                 idle_s = self._settings.idle_min_s if progressed else min(idle_s * 2, self._settings.idle_max_s)
-            self._drain()
+            if not self._rebalancing:
+                self._drain()
 
     def settle(self, partitions: Collection[TopicPartition]) -> None:  # noqa: ARG002, all is settled alike
         """Publishes and commits what is finished, before partitions go to another member. Raises BusLost."""
@@ -121,14 +122,20 @@ class Runner:
 
     def _turn(self, idle_s: float) -> bool:
         """One round of the loop. True if anything moved; otherwise it has waited about `idle_s`."""
-        progressed = self._publish(idle_s)
-        if not self._pending:
-            progressed |= self._take(self._stage.completed())
+        progressed = False
+        if not self._rebalancing:
+            progressed = self._publish(idle_s)
+            if not self._pending:
+                progressed |= self._take(self._stage.completed())
         progressed |= self._offer_carried()
         progressed |= self._receive(0.0 if progressed else idle_s)
         self._commit()
         self._heartbeat.beat(ready=self._consumer is None or bool(self._consumer.assignment()))
         return progressed
+
+    @property
+    def _rebalancing(self) -> bool:
+        return self._consumer is not None and self._consumer.rebalancing
 
     def _publish(self, wait_s: float) -> bool:
         progressed = False
@@ -209,7 +216,7 @@ class Runner:
         if since:
             # Partitions whose messages are still to come most likely begin about here: one reading serves them all.
             unread = {source.partition for source in self._consumer.assignment()} - self._recalled.keys()
-            self._show(topic, min(since.values()) - margin_us, since.keys() | unread)
+            self._show(topic, max(0, min(since.values()) - margin_us), since.keys() | unread)
 
     def _show(self, topic: Topic, since_us: int, partitions: Collection[int]) -> None:
         """Shows the stage what `topic` holds from a time on. Raises BusLost where it falls silent."""
