@@ -2,6 +2,7 @@
 
 import random
 import subprocess
+import tempfile
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from services.bus.kafka_table import principals
 
 _FORMAT_TIMEOUT_S = 60
 _START_TIMEOUT_S = 60
+# Writing the classes down takes 4 s on an idle machine; a file that is cut short would be worse than none.
+_LAYING_OUT_TIMEOUT_S = 120
 # Servers that start at the same moment look in different places.
 _FIRST_PORTS = (20_000, 31_000)
 
@@ -35,7 +38,7 @@ class KafkaServer:
         ports: for clients, one per broker; free ones where none are given.
         partitions: of every topic but the dead letters.
         data_dir: takes the brokers' data instead of `folder`, for a disk of another size.
-        heap_mb: of each broker.
+        heap_mb: of each broker, at least 128.
     """
 
     def __init__(
@@ -88,22 +91,15 @@ class KafkaServer:
 
         Raises MissingTool without Java or Maven, StartError if a broker doesn't come up.
         """
-        command = [kafka_install.java(), *self._jvm_options()]
-        if self.secure:
-            make_certificates(self.folder / "tls", "broker")
-        self._processes = [
-            ServerProcess(f"Kafka broker {node}", [*command, "kafka.Kafka", str(self._configure(node))], log)
-            for node, log in zip(self._nodes, self.logs, strict=True)
-        ]
-        for process in self._processes:
-            process.start()
-        for process, ports in zip(self._processes, self._ports, strict=True):
-            process.wait_until(partial(answers, ports.client), _START_TIMEOUT_S)
+        archive = kafka_install.class_archive()
+        if not archive.exists():
+            _lay_out_classes(archive)
+        self._launch(f"-XX:SharedArchiveFile={archive}")
 
-    def stop(self) -> None:
-        """Ends the brokers, data kept."""
+    def stop(self, timeout_s: float = 20.0) -> None:
+        """Ends the brokers, data kept; by force after `timeout_s`."""
         for process in self._processes:
-            process.stop()
+            process.stop(timeout_s)
 
     def kill(self) -> None:
         """Ends the brokers at once, as a power cut does; `start` goes on with what is on disk."""
@@ -146,13 +142,19 @@ class KafkaServer:
     def _nodes(self) -> range:
         return range(1, len(self._ports) + 1)
 
-    def _jvm_options(self) -> list[str]:
-        return [
-            f"-Xmx{self._heap_mb}m",
-            f"-Dlog4j2.configurationFile={kafka_install.LOGGING}",
-            "-cp",
-            f"{kafka_install.jars()}/*",
+    def _launch(self, *options: str) -> None:
+        if self.secure:
+            make_certificates(self.folder / "tls", "broker")
+        configs = [str(self._configure(node)) for node in self._nodes]
+        heap = ("-Xms128m", f"-Xmx{self._heap_mb}m")
+        self._processes = [
+            ServerProcess(f"Kafka broker {node}", _java("kafka.Kafka", [config], (*heap, *options)), log)
+            for node, config, log in zip(self._nodes, configs, self.logs, strict=True)
         ]
+        for process in self._processes:
+            process.start()
+        for process, ports in zip(self._processes, self._ports, strict=True):
+            process.wait_until(partial(answers, ports.client), _START_TIMEOUT_S)
 
     def _configure(self, node: int) -> Path:
         """Writes a broker's settings, and its empty storage at the first time."""
@@ -164,19 +166,37 @@ class KafkaServer:
         return path
 
     def _format(self, config: Path) -> None:
-        options = [*self._jvm_options(), "kafka.tools.StorageTool", "format"]
-        options += ["--cluster-id", self._cluster, "--config", str(config), "--ignore-formatted"]
+        options = ["--cluster-id", self._cluster, "--config", str(config)]
         if self.secure:
             # The first user can't be made over the network, as nobody could log in to make it.
             password = self._password_file(ADMIN).read_text().strip()
             options += ["--add-scram", f"SCRAM-SHA-512=[name={ADMIN},password={password}]"]
+        java, *arguments = _java("kafka.tools.StorageTool", ["format", *options])
         # In a file, because everyone on the machine sees a command line.
-        arguments = self.folder / "secrets" / "format.args"
-        write_secret(arguments, "".join(f'"{option}"\n' for option in options).encode())
-        done = subprocess.run(  # noqa: S603, the command is ours
-            [kafka_install.java(), f"@{arguments}"], capture_output=True, timeout=_FORMAT_TIMEOUT_S, check=False
-        )
-        arguments.unlink()
+        file = self.folder / "secrets" / "format.args"
+        write_secret(file, "".join(f'"{argument}"\n' for argument in arguments).encode())
+        try:
+            done = subprocess.run([java, f"@{file}"], capture_output=True, timeout=_FORMAT_TIMEOUT_S, check=False)  # noqa: S603, ours
+        finally:
+            file.unlink()
         if done.returncode:
             said = (done.stdout + done.stderr).decode(errors="replace")
             raise StartError(f"Kafka's storage could not be made:\n{said[-1000:]}")
+
+
+def _java(main: str, arguments: Sequence[str], options: Sequence[str] = ()) -> list[str]:
+    logging = f"-Dlog4j2.configurationFile={kafka_install.LOGGING}"
+    return [kafka_install.java(), *options, logging, "-cp", f"{kafka_install.jars()}/*", main, *arguments]
+
+
+def _lay_out_classes(archive: Path) -> None:
+    """Runs a broker once, so that the JVM writes down how its classes look in memory."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=archive.parent) as scratch:
+        part = Path(scratch) / archive.name
+        server = KafkaServer(Path(scratch) / "broker")
+        try:
+            server._launch(f"-XX:ArchiveClassesAtExit={part}")
+        finally:
+            server.stop(_LAYING_OUT_TIMEOUT_S)
+        part.replace(archive)

@@ -33,6 +33,11 @@ def jars() -> Path:
     return folder
 
 
+def class_archive() -> Path:
+    """Where the JVM keeps the broker's classes as it wants them in memory: a start then costs a fifth less CPU."""
+    return _CACHE / f"{_version()}.jsa"
+
+
 def _version() -> str:
     _, _, rest = POM.read_text().partition("<kafka.version>")
     return rest.partition("<")[0]
