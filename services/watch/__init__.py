@@ -1,0 +1,1 @@
+"""Looks at running services from outside: what their metrics say about every camera, stage and process."""
