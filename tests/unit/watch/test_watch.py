@@ -110,7 +110,7 @@ def test_targets_come_from_a_stack_or_from_addresses(tmp_path: Path) -> None:
     stack.write_text('{"services": [{"name": "decoder", "metrics": "http://127.0.0.1:1/metrics", "pid": 7}]}')
     assert from_stack(stack) == (Target("decoder", "http://127.0.0.1:1/metrics"),)
     stack.write_text('{"services": 5}')
-    with pytest.raises(NoTargets, match="not the stack.json"):
+    with pytest.raises(NoTargets, match=r"not the stack\.json"):
         from_stack(stack)
     assert from_urls(["http://10.0.0.5:9100/metrics"]) == (Target("10.0.0.5:9100", "http://10.0.0.5:9100/metrics"),)
     for wrong in ("file:///etc/passwd", "10.0.0.5:9100", "http://10.0.0.5:port/"):
