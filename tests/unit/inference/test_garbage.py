@@ -59,9 +59,7 @@ _audio = st.builds(pb.AudioUnit, camera_id=_ids, epoch=_long, index=_long, pts=s
 _values = st.one_of(
     st.binary(max_size=200),
     _frames.map(lambda fields: pb.DetectMessage(frame=pb.DetectFrame(**fields)).SerializeToString()),
-    _sealed.map(
-        lambda sealed: pb.DetectMessage.FromString(frame().record.value).SerializeToString() + _as_sealed(sealed)
-    ),
+    _sealed.map(lambda sealed: frame(sealed=sealed, attached=None).record.value),
     _ends.map(lambda end: pb.DetectMessage(end=end).SerializeToString()),
     _units.map(lambda unit: pb.SourceMessage(unit=unit).SerializeToString()),
     _audio.map(lambda audio: pb.SourceMessage(audio=audio).SerializeToString()),
