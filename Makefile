@@ -48,6 +48,18 @@ bench: models ## speed against deface and a bare loop: table and out/bench/bench
 soak: models ## memory over a video of 30 minutes, into out/bench/bench.json
 	$(BIN)/python -m tests.bench.run --soak
 
+.PHONY: stack
+stack: models ## Kafka, Triton, two cameras and the five services, in the background; ARGS="--fused" and others: --help
+	$(BIN)/python -m deploy.stack up $(ARGS)
+
+.PHONY: stack-down
+stack-down: $(STAMP) ## end what `make stack` started
+	$(BIN)/python -m deploy.stack down $(ARGS)
+
+.PHONY: stack-status
+stack-status: $(STAMP) ## what of the stack runs where
+	$(BIN)/python -m deploy.stack status $(ARGS)
+
 .PHONY: proto
 proto: $(STAMP) ## generate services/schema from proto/
 	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=services/schema --pyi_out=services/schema veil/v1/veil.proto
