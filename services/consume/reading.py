@@ -28,6 +28,7 @@ def read(
     began = clock()
     until_us = window.until_us
     while not stop.is_set():
+        now = clock()
         polled = reader.poll(_WAIT_S, _RECORDS)
         wanted = [message for message in polled if not keys or message.record.key in keys]
         if until_us is None and window.span_us is not None and wanted:
@@ -38,5 +39,5 @@ def read(
         inside = [message for message in polled if message.timestamp_us < until_us]
         yield [message for message in wanted if message.timestamp_us < until_us]
         closes = until_us if until_us <= began else until_us + _GRACE_US
-        if not inside and reader.caught_up and clock() >= closes:
+        if not inside and reader.caught_up and now >= closes:
             return

@@ -1,0 +1,220 @@
+"""Redacted video in whatever it is written to: it decodes, frame by frame, across epochs and picture sizes."""
+
+import io
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+
+from services.consume.destination import video_outlet
+from services.consume.errors import ConsumeError
+from services.consume.follow import follow
+from services.consume.outlets import Outlet, StreamFormat, StreamOutlet
+from services.consume.video import VideoTail
+from services.consume.view import Item
+from services.media.sink import SinkError
+from services.schema import pb
+from tests.unit.consume.harness import FIRST, SECOND, STEP, TICKS, end, film, message
+
+SMALL, LARGE = (160, 96), (192, 128)
+SAME_SIZE = [*film(25), end(25), *film(15, SECOND), end(15, SECOND)]
+OTHER_SIZE = [*film(25), *film(15, SECOND, size=LARGE)]
+
+
+class Pipe(bytearray):
+    """What a player at the other end has read. It leaves after `most` bytes."""
+
+    most = 1 << 30
+
+    def write(self, data: bytes) -> int:
+        if len(self) + len(data) > self.most:
+            raise BrokenPipeError(32, "Broken pipe")
+        self.extend(data)
+        return len(data)
+
+
+def no_stdout() -> Pipe:
+    raise AssertionError("standard output was opened")
+
+
+def run(outlet: Outlet, items: Sequence[Item], epoch: int | None = None) -> tuple[VideoTail, list[str]]:
+    told: list[str] = []
+    tail = VideoTail(outlet, told.append, epoch)
+    for item in items:
+        tail.take(message(item))
+        if tail.over:
+            break
+    tail.close()
+    return tail, told
+
+
+def decoded(source: Path | bytes, form: str | None = None) -> list[tuple[tuple[int, int], Fraction | None]]:
+    """Size and time of every frame. An error of the decoder fails the test."""
+    opened = io.BytesIO(source) if isinstance(source, bytes | bytearray) else str(source)
+    with av.open(opened, format=form) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.options = {"err_detect": "explode"}
+        return [
+            ((frame.width, frame.height), None if frame.pts is None else frame.pts * frame.time_base)
+            for frame in container.decode(stream)
+        ]
+
+
+@pytest.mark.parametrize(("form", "demuxer"), [("ts", "mpegts"), ("h264", "h264")])
+@pytest.mark.parametrize("items", [SAME_SIZE, OTHER_SIZE], ids=["same size", "other size"])
+def test_a_stream_goes_on_across_epochs(form: StreamFormat, demuxer: str, items: Sequence[Item]) -> None:
+    pipe = Pipe()
+    tail, _ = run(StreamOutlet(pipe, form, "standard output"), items)
+    frames = decoded(bytes(pipe), demuxer)
+    assert (tail.frames, len(frames)) == (40, 40)
+    sizes = [size for size, _ in frames]
+    assert sizes == [SMALL] * 25 + [LARGE if items is OTHER_SIZE else SMALL] * 15
+    if form == "ts":
+        times = [time for _, time in frames if time is not None]
+        steps = {round(float(later - time), 3) for time, later in pairwise(times)}
+        assert steps == {0.04}
+
+
+@pytest.mark.parametrize("form", ["ts", "h264"])
+def test_a_stream_gives_each_frame_at_once(form: StreamFormat) -> None:
+    """A player sees a frame when it comes, not when a block of the output is full."""
+    pipe, grown = Pipe(), []
+    tail = VideoTail(StreamOutlet(pipe, form, "standard output"), lambda _: None)
+    for unit in film(5):
+        before = len(pipe)
+        tail.take(message(unit))
+        grown.append(len(pipe) - before >= len(unit.payload))
+    assert grown == [True] * 5
+
+
+@pytest.mark.parametrize(("form", "demuxer"), [("mp4", "mp4"), ("mkv", "matroska")])
+def test_a_container_on_a_pipe_ends_where_it_can_hold_no_more(form: StreamFormat, demuxer: str) -> None:
+    pipe = Pipe()
+    tail = VideoTail(StreamOutlet(pipe, form, "standard output"), lambda _: None)
+    for item in SAME_SIZE[:26]:
+        tail.take(message(item))
+    with pytest.raises(ConsumeError, match=f"{form} holds one only; --format ts goes on"):
+        tail.take(message(SAME_SIZE[26]))
+    tail.close()
+    assert len(decoded(bytes(pipe), demuxer)) == 25
+
+
+@pytest.mark.parametrize("name", ["gate.mp4", "gate.mkv"])
+@pytest.mark.parametrize("items", [SAME_SIZE, OTHER_SIZE], ids=["same size", "other size"])
+def test_files_are_numbered_and_nothing_is_overwritten(tmp_path: Path, name: str, items: Sequence[Item]) -> None:
+    path = tmp_path / name
+    taken = path.with_stem("gate-2")
+    taken.write_bytes(b"mine")
+    told: list[str] = []
+    run(video_outlet(None, str(path), no_stdout, told.append), items)
+    further = path.with_stem("gate-3")
+    assert [len(decoded(path)), len(decoded(further))] == [25, 15]
+    assert taken.read_bytes() == b"mine"
+    width, height = LARGE if items is OTHER_SIZE else SMALL
+    assert told == [f"gate: goes on in {further} ({width}×{height})"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([path.name, taken.name, further.name])
+
+
+@pytest.mark.parametrize(("name", "demuxer"), [("gate.ts", "mpegts"), ("gate.h264", "h264")])
+def test_a_stream_file_holds_all_epochs(tmp_path: Path, name: str, demuxer: str) -> None:
+    run(video_outlet(None, str(tmp_path / name), no_stdout, print), SAME_SIZE)
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    assert len(decoded(tmp_path / name, demuxer)) == 40
+
+
+def test_hls_goes_on_after_a_discontinuity(tmp_path: Path) -> None:
+    run(video_outlet(None, str(tmp_path / "hls" / "index.m3u8"), no_stdout, print), OTHER_SIZE)
+    playlist = (tmp_path / "hls" / "index.m3u8").read_text()
+    assert playlist.count("#EXTINF") == 2
+    assert "#EXT-X-DISCONTINUITY\n" in playlist
+
+
+@pytest.mark.parametrize("name", ["gate.mp4", "gate.ts"])
+def test_where_nothing_came_no_file_is_left(tmp_path: Path, name: str) -> None:
+    run(video_outlet(None, str(tmp_path / name), no_stdout, print), [end(0)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_in_a_sentence() -> None:
+    class Full(Pipe):
+        def write(self, data: bytes) -> int:
+            raise OSError(28, "No space left on device")
+
+    tail = VideoTail(StreamOutlet(Full(), "h264", "standard output"), print)
+    with pytest.raises(SinkError, match="can't write standard output: the disk is full"):
+        tail.take(message(film(1)[0]))
+
+
+@pytest.mark.parametrize("form", ["ts", "h264"])
+def test_a_player_that_leaves_is_told_from_an_error(form: StreamFormat) -> None:
+    pipe = Pipe()
+    pipe.most = 3000
+    tail = VideoTail(StreamOutlet(pipe, form, "standard output"), print)
+    with pytest.raises(SinkError) as caught:
+        follow([[message(unit) for unit in film(200)]], tail, print)
+    assert isinstance(caught.value.__cause__, BrokenPipeError)
+
+
+def test_i6_what_comes_twice_is_written_once_and_told() -> None:
+    pipe = Pipe()
+    units = film(20)
+    tail, _ = run(StreamOutlet(pipe, "ts", "-"), [*units[3:15], *units[5:15], *units[16:]])
+    assert len(decoded(bytes(pipe), "mpegts")) == 9
+    assert tail.left_out == "10 sent twice, 1 missing"
+
+
+def test_one_epoch_only() -> None:
+    pipe = Pipe()
+    tail, told = run(StreamOutlet(pipe, "ts", "-"), [*SAME_SIZE, *film(10, SECOND + 1)], epoch=SECOND)
+    assert (tail.over, tail.frames, told) == (True, 15, ["gate: the stream came to its end"])
+    pipe = Pipe()
+    tail, _ = run(StreamOutlet(pipe, "ts", "-"), OTHER_SIZE, epoch=FIRST)
+    assert (tail.over, tail.frames) == (True, 25)
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (pb.EndOfStream.LOST, "gate: the stream broke off; a new epoch follows when the camera is back"),
+        (pb.EndOfStream.STOPPED, "gate: the stream was stopped"),
+    ],
+)
+def test_an_end_is_told(reason: pb.EndOfStream.Reason, told: str) -> None:
+    ending = end(5)
+    ending.reason = reason
+    assert run(StreamOutlet(Pipe(), "ts", "-"), [*film(5), ending])[1] == [told]
+
+
+def test_sound_is_left_out() -> None:
+    sound = pb.AudioUnit(camera_id="gate", epoch=FIRST, time_base_num=1, time_base_den=9, inline=b"x")
+    pipe = Pipe()
+    run(StreamOutlet(pipe, "h264", "-"), [film(1)[0], sound])
+    assert bytes(pipe) == film(1)[0].payload
+
+
+def test_times_are_those_of_the_camera() -> None:
+    """A gap in the stream is a gap in the file."""
+    units = film(10)
+    for unit in units[5:]:
+        unit.pts += 40 * STEP
+        unit.dts += 40 * STEP
+    pipe = Pipe()
+    run(StreamOutlet(pipe, "ts", "-"), units)
+    times = [time for _, time in decoded(bytes(pipe), "mpegts") if time is not None]
+    assert float(times[5] - times[4]) == pytest.approx(float(41 * STEP * TICKS), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("ask", "told"),
+    [
+        (lambda: video_outlet("avi", None, no_stdout, print), "formats ts, h264, mp4, mkv, not avi"),
+        (lambda: video_outlet("ts", "a.mp4", no_stdout, print), "a file's suffix says what it is"),
+        (lambda: video_outlet(None, "a.avi", no_stdout, print), "video goes to a .mp4, .mkv, .ts or .h264 file"),
+    ],
+)
+def test_destinations_that_make_no_sense(ask: Callable[[], object], told: str) -> None:
+    with pytest.raises(ConsumeError, match=told):
+        ask()
