@@ -4,6 +4,7 @@ import base64
 import os
 import re
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -52,11 +53,51 @@ class KeyFolder:
         except (InvalidTag, ValueError):
             raise SealError(f"A data key was changed on its way, or was not wrapped under the key {name}.") from None
 
+    def create(self) -> str:
+        """Adds a key named after the time, which is the current one from now on.
+
+        Raises SealError where such a name would not be the newest, OSError.
+        """
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        names = self.names()
+        if names and names[-1] >= name:
+            raise SealError(f"A new key would be called {name}, which sorts before {names[-1]} and would not be used.")
+        # Under another name until it is whole: it may be read as soon as it is there.
+        unfinished = self.path / f".{name}"
+        _write(unfinished, base64.b64encode(os.urandom(KEY_BYTES)) + b"\n", os.O_CREAT | os.O_EXCL)
+        unfinished.rename(self.file(name))
+        self._settle()
+        return name
+
+    def destroy(self, name: str) -> None:
+        """Overwrites and removes a key: what data keys under it sealed is unreadable from then on.
+
+        Raises SealError if there is no such key or it is the current one, OSError.
+        """
+        names = self.names()
+        if name not in names:
+            raise SealError(f"{self.path}: there is no key {name} in this folder.")
+        if name == names[-1]:
+            raise SealError(f"The key {name} is in use: veil keys rotate makes another one first.")
+        file = self.file(name)
+        _write(file, os.urandom(file.stat().st_size))
+        file.unlink()
+        self._settle()
+
     def file(self, name: str) -> Path:
         """Where the key of that name lies. Raises SealError if it can't be a name."""
         if not _NAME.fullmatch(name):
             raise SealError("A data key is said to be wrapped under something that is no name of a key.")
         return self.path / f"{name}{_SUFFIX}"
+
+    def _settle(self) -> None:
+        """Makes what happened in the folder outlast a power cut."""
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _cipher(self, name: str) -> AESGCM:
         file = self.file(name)
@@ -77,3 +118,11 @@ class KeyFolder:
         if len(key) != KEY_BYTES:
             raise SealError(f"{file}: not a key, which is {KEY_BYTES} bytes in base64.")
         return AESGCM(key)
+
+
+def _write(file: Path, content: bytes, flags: int = 0) -> None:
+    """Writes a file that only its owner may read, down to the disk."""
+    with os.fdopen(os.open(file, os.O_WRONLY | flags, 0o600), "wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
