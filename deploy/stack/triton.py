@@ -6,8 +6,8 @@ from pathlib import Path
 
 import tritonclient.grpc as triton
 
-from deploy.stack.process import ServerProcess
 from deploy.stack.ports import free_ports
+from deploy.stack.process import ServerProcess
 from deploy.triton import environment
 from services.detect.catalogue import catalogue, default_models_dir
 from services.detect.triton_repository import write_repository

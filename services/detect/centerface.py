@@ -1,12 +1,14 @@
 """Faces, by CenterFace: a heat map of face centres at a quarter of the picture's size."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.detect.interface import Boxes, Image
+from services.detect.interface import Boxes, Image, Tensors
+from services.detect.network import NetworkDetector
 from services.detect.postprocess import stack_padded, suppress, to_boxes
-from services.detect.single_picture import SinglePictureDetector
 from services.schema import pb
 
 _CELL = 4
@@ -17,25 +19,40 @@ _SCALE = 5 / 6
 24 pixels and more are found as surely, for 0.7 of the time."""
 _SHRINK_FROM = 640
 """Smaller pictures are looked at as they are: a camera of low resolution has no detail to spare."""
-_OUTPUTS = ("heatmap", "size", "offset")
 
 
-class FaceDetector(SinglePictureDetector):
+class FaceDetector(NetworkDetector):
     """Finds faces from about 8 pixels high, masked ones too."""
 
     name = "face"
     model = "centerface"
+    outputs = ("heatmap", "size", "offset")
 
-    def _one(self, image: Image, timeout_s: float) -> Boxes:
+    def _inputs(self, image: Image) -> Sequence[Image]:
+        width, height = _looked_at(image)
+        if (height, width) != image.shape[:2]:
+            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+        return [stack_padded([image], _MULTIPLE)[0]]
+
+    def _shapes(self, height: int, width: int, /) -> Sequence[tuple[int, ...]]:
+        cells = height // _CELL, width // _CELL
+        return (1, *cells), (2, *cells), (2, *cells)
+
+    def _boxes(self, image: Image, answers: Sequence[Tensors]) -> Boxes:
+        ((heatmap, size, offset),) = answers
         height, width, _ = image.shape
-        if max(height, width) > _SHRINK_FROM:
-            shrunk = round(width * _SCALE), round(height * _SCALE)
-            image = cv2.resize(image, shrunk, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
-        to_given = np.array([width / image.shape[1], height / image.shape[0]] * 2, np.float32)
-        heatmap, size, offset = self._session.run(_OUTPUTS, stack_padded([image], _MULTIPLE), timeout_s)
-        xyxy, score = decode(heatmap[0, 0], size[0], offset[0], self._floor)
+        looked_at = _looked_at(image)
+        to_given = np.array([width / looked_at[0], height / looked_at[1]] * 2, np.float32)
+        xyxy, score = decode(heatmap[0], size, offset, self._floor)
         keep = suppress(xyxy, score, _IOU)
         return to_boxes(xyxy[keep] * to_given, score[keep], pb.KIND_FACE, width, height)
+
+
+def _looked_at(image: Image) -> tuple[int, int]:
+    """Width and height at which faces are looked for."""
+    height, width, _ = image.shape
+    shrink = max(height, width) > _SHRINK_FROM
+    return (round(width * _SCALE), round(height * _SCALE)) if shrink else (width, height)
 
 
 def decode(

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 """RGB, (height, width, 3), uint8."""
 
+Tensors = Sequence[NDArray[np.float32]]
+"""A network's outputs for one picture, in the order asked for, without the batch's dimension."""
+
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
@@ -44,7 +47,7 @@ class DetectorError(Exception):
 
 
 class Detector(Protocol):
-    """Finds one or more kinds in pictures. May be called from any one thread at a time."""
+    """Finds one or more kinds in pictures. May be called from several threads at once."""
 
     @property
     def name(self) -> str:
@@ -60,3 +63,13 @@ class Detector(Protocol):
 
     def detect(self, images: Sequence[Image], timeout_s: float) -> Sequence[Boxes]:
         """Boxes of each image, in its own pixels. Raises DetectorError, or TimeoutError after `timeout_s`."""
+
+
+class Session(Protocol):
+    """A loaded network in one of its homes. May be called from several threads at once."""
+
+    def run_each(self, outputs: Sequence[str], pictures: Sequence[Image], timeout_s: float) -> Sequence[Tensors]:
+        """The named outputs for each picture. All pictures together have `timeout_s`.
+
+        Raises DetectorError, or TimeoutError when the time is over.
+        """

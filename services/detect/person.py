@@ -1,14 +1,15 @@
 """Persons, by SSD MobileNetV2 on Open Images: a fixed small picture, 1,917 prior boxes."""
 
+from collections.abc import Sequence
 from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.detect.interface import Boxes, Image
+from services.detect.interface import Boxes, Image, Tensors
+from services.detect.network import NetworkDetector
 from services.detect.postprocess import suppress, to_boxes
-from services.detect.single_picture import SinglePictureDetector
 from services.schema import pb
 
 _SIDE = 300
@@ -19,21 +20,29 @@ _CODING = np.array([10, 10, 5, 5], np.float32)
 _IOU = 0.5
 _PERSON = 4
 """Column of the class among the network's logits."""
-_OUTPUTS = ("box_encodings", "class_predictions")
+_CLASSES = 24
 
 
-class PersonDetector(SinglePictureDetector):
+class PersonDetector(NetworkDetector):
     """Finds persons. Scores run low: .25 is a person."""
 
     name = "person"
     model = "ssd_mobilenetv2_oidv4"
+    outputs = ("box_encodings", "class_predictions")
 
-    def _one(self, image: Image, timeout_s: float) -> Boxes:
+    def _inputs(self, image: Image) -> Sequence[Image]:
         small = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-        encodings, logits = self._session.run(_OUTPUTS, small[None].astype(np.uint8, copy=False), timeout_s)
+        return [small.astype(np.uint8, copy=False)]
+
+    def _shapes(self, _height: int, _width: int, /) -> Sequence[tuple[int, ...]]:
+        count = len(priors())
+        return (count, 4), (count, _CLASSES)
+
+    def _boxes(self, image: Image, answers: Sequence[Tensors]) -> Boxes:
+        ((encodings, logits),) = answers
         height, width, _ = image.shape
         size = np.array([width, height, width, height], np.float32)
-        xyxy, score = decode(encodings[0], logits[0, :, _PERSON], priors(), self._floor)
+        xyxy, score = decode(encodings, logits[:, _PERSON], priors(), self._floor)
         keep = suppress(xyxy, score, _IOU)
         return to_boxes(xyxy[keep] * size, score[keep], pb.KIND_PERSON, width, height)
 

@@ -1,15 +1,15 @@
 """Number plates, by clp_det: a RetinaFace-style network over three grids of prior boxes."""
 
+from collections.abc import Sequence
 from functools import lru_cache
-from time import monotonic
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.detect.interface import Boxes, Image
+from services.detect.interface import Boxes, Image, Tensors
+from services.detect.network import NetworkDetector
 from services.detect.postprocess import suppress, to_boxes
-from services.detect.single_picture import SinglePictureDetector
 from services.schema import pb
 
 _GRIDS = ((8, (24, 48)), (16, (96, 192)), (32, (384, 768)))
@@ -21,31 +21,36 @@ that lie at least 70 % inside their box rises from .38–.91 to .94–.99."""
 _HALF_FROM = 128
 """A second look at half size, for a quarter more time, finds the large plates. Recall at IoU .3 of plates 128, 256, 400
 and 480 pixels wide rises from .99, .98, .89 and .64 to 1.00; smaller ones gain nothing and lose nothing."""
-_OUTPUTS = ("loc", "conf")
 
 
-class PlateDetector(SinglePictureDetector):
+class PlateDetector(NetworkDetector):
     """Finds number plates; its boxes are grown so that they hide the whole plate."""
 
     name = "plate"
     model = "clp_det"
+    outputs = ("loc", "conf")
 
-    def _one(self, image: Image, timeout_s: float) -> Boxes:
-        until = monotonic() + timeout_s
+    def _inputs(self, image: Image) -> Sequence[Image]:
         height, width, _ = image.shape
-        xyxy, score = self._pass(image, until)
-        if min(height, width) >= _HALF_FROM:
-            half = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-            large, large_score = self._pass(half.astype(np.uint8, copy=False), until)
-            xyxy = np.concatenate([xyxy, large * 2])
-            score = np.concatenate([score, large_score])
+        if min(height, width) < _HALF_FROM:
+            return [image]
+        half = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        return [image, half.astype(np.uint8, copy=False)]
+
+    def _shapes(self, height: int, width: int, /) -> Sequence[tuple[int, ...]]:
+        count = len(priors(width, height))
+        return (count, 4), (count, 2)
+
+    def _boxes(self, image: Image, answers: Sequence[Tensors]) -> Boxes:
+        height, width, _ = image.shape
+        boxes, scores = [], []
+        for times, (loc, conf) in enumerate(answers, start=1):
+            found, score = decode(loc, conf[:, 1], priors(width // times, height // times), self._floor)
+            boxes.append(found * times)
+            scores.append(score)
+        xyxy, score = np.concatenate(boxes), np.concatenate(scores)
         keep = suppress(xyxy, score, _IOU)
         return to_boxes(grow(xyxy[keep]), score[keep], pb.KIND_PLATE, width, height)
-
-    def _pass(self, image: Image, until: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        height, width, _ = image.shape
-        loc, conf = self._session.run(_OUTPUTS, image[None], until - monotonic())
-        return decode(loc[0], conf[0, :, 1], priors(width, height), self._floor)
 
 
 @lru_cache(maxsize=32)

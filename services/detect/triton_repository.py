@@ -16,15 +16,13 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelDynamicBatching, ModelInstanceGroup, ModelQueuePolicy
 
 from services.detect.catalogue import catalogue, read_model
+from services.detect.triton import MAX_BATCH, STAMP
 
 Backend = Literal["python", "onnxruntime", "tensorrt"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
-STAMP = "stamp"
-"""Name of the parameter that carries the model's version and hash, as results carry them."""
-SHA256 = "sha256"
-
-MAX_BATCH = 8
+_SHA256 = "sha256"
+"""Parameter by which the Python backend knows that its file is the right one."""
 _PREFERRED = (4, 8)
 _QUEUE_DELAY_US = 1000
 _QUEUE_SIZE = 32
@@ -97,7 +95,7 @@ def configuration(name: str, model: bytes, stamp: str, backend: Backend, instanc
         ],
     )
     config.parameters[STAMP].string_value = stamp
-    config.parameters[SHA256].string_value = hashlib.sha256(model).hexdigest()
+    config.parameters[_SHA256].string_value = hashlib.sha256(model).hexdigest()
     graph = onnx.load_from_string(model).graph
     for tensors, described in ((config.input, graph.input), (config.output, graph.output)):
         for value in described:

@@ -1,17 +1,22 @@
-"""Makes the in-process detectors from their installed models."""
+"""Makes the detectors in the home that the settings name."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from services.detect.catalogue import catalogue, default_models_dir, read_model
+from services.detect.catalogue import ModelMissing, catalogue, default_models_dir, read_model
 from services.detect.centerface import FaceDetector
-from services.detect.interface import Detector
+from services.detect.interface import Detector, DetectorError, Session
 from services.detect.onnx_runtime import OnnxSession
 from services.detect.person import PersonDetector
 from services.detect.plate import PlateDetector
+from services.detect.triton import TritonSession, WrongModel
+from services.detect.triton_servers import TritonServers
 from services.inference.settings import InferenceSettings
 
-_DETECTORS: Mapping[str, Callable[[OnnxSession, str, float], Detector]] = {
+_log = logging.getLogger(__name__)
+
+_DETECTORS: Mapping[str, Callable[[Session, str, float], Detector]] = {
     "face": FaceDetector,
     "plate": PlateDetector,
     "person": PersonDetector,
@@ -21,14 +26,39 @@ _DETECTORS: Mapping[str, Callable[[OnnxSession, str, float], Detector]] = {
 def load_detectors(
     names: Iterable[str], settings: InferenceSettings | None = None, models_dir: Path | None = None
 ) -> Mapping[str, Detector]:
-    """The named detectors in ONNX Runtime sessions.
+    """The named detectors in ONNX Runtime sessions, or on Triton, which need not be up yet.
 
-    Raises ModelMissing, with the command that installs it, if a model is absent or its hash is not the catalogue's;
-    DetectorError if ONNX Runtime can't load it.
+    Raises ModelMissing, with the command that mends it, if a model is absent or its hash is not the catalogue's, here
+    or on Triton; DetectorError if ONNX Runtime can't load it.
     """
     settings = settings or InferenceSettings()
-    loaded: dict[str, Detector] = {}
-    for name in dict.fromkeys(names):
-        session = OnnxSession(read_model(name, models_dir or default_models_dir()), settings.threads)
-        loaded[name] = _DETECTORS[name](session, catalogue()[name].stamp, settings.score_floor)
-    return loaded
+    make = _on_triton(settings) if settings.home == "triton" else _in_process(settings, models_dir)
+    return {
+        name: _DETECTORS[name](make(name), catalogue()[name].stamp, settings.score_floor)
+        for name in dict.fromkeys(names)
+    }
+
+
+def _in_process(settings: InferenceSettings, models_dir: Path | None) -> Callable[[str], Session]:
+    folder = models_dir or default_models_dir()
+    return lambda name: OnnxSession(read_model(name, folder), settings.threads)
+
+
+def _on_triton(settings: InferenceSettings) -> Callable[[str], Session]:
+    try:
+        servers = TritonServers(settings.triton_urls.split(","), settings.triton_ca_file)
+    except OSError as error:
+        raise DetectorError(f"{settings.triton_ca_file} can't be read: {error.strerror}") from error
+
+    def make(name: str) -> Session:
+        entry = catalogue()[name]
+        session = TritonSession(servers, entry.model, entry.stamp)
+        try:
+            session.check()
+        except WrongModel as error:
+            raise ModelMissing(f"{error}: give it a repository written by `veil models repository`") from error
+        except (DetectorError, TimeoutError) as error:
+            _log.warning("the %s detector has no Triton yet, its frames stay closed until then: %s", name, error)
+        return session
+
+    return make

@@ -23,30 +23,38 @@ _GRACE_S = 0.1
 """A detector gets this much longer than its deadline to give up by itself before its thread is written off."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Call:
     jobs: Sequence[FrameJob]
     started_s: float
     thread: threading.Thread
-    overdue_s: float | None = None
+    written_off: bool = False
 
 
 @dataclass(slots=True)
 class _Lane:
-    """One detector, the frames that wait for it, and the call it is in."""
+    """One detector, the frames that wait for it, and the calls it is in.
+
+    Attributes:
+        late_s: when it began not to answer in time; None while it does.
+        failing: the last call did not end well.
+    """
 
     name: str
     detector: Detector
     waiting: deque[FrameJob] = field(default_factory=deque)
-    call: _Call | None = None
+    calls: list[_Call] = field(default_factory=list)
+    late_s: float | None = None
+    failing: bool = False
 
 
 class DetectorPool:
-    """Calls each detector from one thread at a time, the one with the oldest waiting frame first.
+    """Calls each detector at most `concurrency` times at once, the one with the oldest waiting frame first.
 
     A call that overruns is written off: its frames are TIMED_OUT at once and a new thread takes the place of the stuck
-    one. The detector is not called again until the stuck call returns, so there is never more than one stuck thread for
-    each detector; frames that have waited for it as long as a call may take are TIMED_OUT too.
+    one. The stuck call keeps its place among the detector's calls until it returns, so there are never more than
+    `concurrency` stuck threads for each detector. While a detector does not answer in time, frames that have waited for
+    it as long as a call may take are TIMED_OUT too.
     """
 
     def __init__(
@@ -85,17 +93,19 @@ class DetectorPool:
         now = self._clock()
         with self._changed:
             for lane in self._lanes.values():
-                call = lane.call
-                if call is None or now - call.started_s < self._settings.timeout_s + _GRACE_S:
-                    continue
-                if call.overdue_s is None:
-                    call.overdue_s = now
+                for call in lane.calls:
+                    if call.written_off or now - call.started_s < self._settings.timeout_s + _GRACE_S:
+                        continue
+                    call.written_off = True
                     _log.error("the %s detector hangs: its frames stay closed until it returns", lane.name)
                     _time_out(lane, call.jobs, "did not answer in time")
+                    lane.late_s = now if lane.late_s is None else lane.late_s
                     self._threads.remove(call.thread)
                     self._start_worker()
-                while lane.waiting and now - max(lane.waiting[0].added_s, call.overdue_s) >= self._settings.timeout_s:
-                    _time_out(lane, [lane.waiting.popleft()], "has not returned from an earlier call")
+                if lane.late_s is None:
+                    continue
+                while lane.waiting and now - max(lane.waiting[0].added_s, lane.late_s) >= self._settings.timeout_s:
+                    _time_out(lane, [lane.waiting.popleft()], "does not answer in time")
 
     def close(self) -> None:
         """Ends the threads once nothing waits."""
@@ -134,19 +144,20 @@ class DetectorPool:
                     self._changed.wait()
                     lane = self._next_lane()
                 jobs = [lane.waiting.popleft() for _ in range(min(len(lane.waiting), self._settings.max_batch))]
-                call = lane.call = _Call(jobs, self._clock(), threading.current_thread())
+                call = _Call(jobs, self._clock(), threading.current_thread())
+                lane.calls.append(call)
             results = self._look(lane, jobs)
             with self._changed:
-                lane.call = None
+                lane.calls.remove(call)
                 self._changed.notify_all()
-                if call.overdue_s is not None:
+                if call.written_off:
                     _log.warning("the %s detector has returned", lane.name)
                     return
                 for job, result in results:
                     _settle(job, result)
 
     def _next_lane(self) -> _Lane | None:
-        ready = [lane for lane in self._lanes.values() if lane.waiting and lane.call is None]
+        ready = [lane for lane in self._lanes.values() if lane.waiting and len(lane.calls) < self._settings.concurrency]
         return min(ready, key=lambda lane: lane.waiting[0].added_s, default=None)
 
     def _look(self, lane: _Lane, jobs: Sequence[FrameJob]) -> list[tuple[FrameJob, pb.DetectorResult]]:
@@ -167,14 +178,27 @@ class DetectorPool:
             results += zip(readable, self._detect(lane, readable, images), strict=True)
         except TimeoutError:
             reason = f"the {lane.name} detector did not answer in time"
+            self._note(lane, reason, late=True)
             results += [(job, without_boxes(lane.name, lane.detector, _Status.TIMED_OUT, reason)) for job in readable]
         except Exception as error:  # noqa: BLE001 - no fault of a detector may end the stage: it closes the frames
             # Only DetectorError promises a text without picture content.
             what = str(error) if isinstance(error, DetectorError) else type(error).__name__
             reason = f"the {lane.name} detector failed: {what}"
-            _log.error("%s", reason)
+            self._note(lane, reason)
             results += [(job, without_boxes(lane.name, lane.detector, _Status.FAILED, reason)) for job in readable]
+        else:
+            self._note(lane, "")
         return results
+
+    def _note(self, lane: _Lane, fault: str, *, late: bool = False) -> None:
+        """Remembers how a call ended. An outage is logged when it begins and when it ends, not with every frame."""
+        with self._changed:
+            if fault and not lane.failing:
+                _log.error("%s", fault)
+            elif lane.failing and not fault:
+                _log.warning("the %s detector works again", lane.name)
+            lane.failing = bool(fault)
+            lane.late_s = (self._clock() if lane.late_s is None else lane.late_s) if late else None
 
     def _detect(self, lane: _Lane, jobs: Sequence[FrameJob], images: Sequence[Image]) -> list[pb.DetectorResult]:
         began = self._clock()

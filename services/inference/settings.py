@@ -1,7 +1,14 @@
 """Settings of the inference stage."""
 
-from pydantic import Field
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_TRITON: Mapping[str, int] = {"max_batch": 8, "workers": 6, "concurrency": 2}
+"""Defaults that differ in the Triton home, where calls wait and the server works."""
 
 
 class InferenceSettings(BaseSettings):
@@ -9,11 +16,29 @@ class InferenceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="VEIL_INFERENCE_", frozen=True, extra="forbid")
 
+    home: Literal["onnx", "triton"] = Field("onnx", description="Where networks run: in this process, or on Triton.")
+    triton_urls: str = Field(
+        "127.0.0.1:8001",
+        pattern=r"^[^,:\s]+(:\d+)?(,[^,:\s]+(:\d+)?)*$",
+        description="host:port of one or more Triton servers, separated by commas; all addresses of a name are used.",
+    )
+    triton_ca_file: Path | None = Field(
+        None, description="CA certificate, PEM: turns TLS on and verifies the Triton servers."
+    )
     timeout_s: float = Field(2.0, gt=0, le=600, description="Longest one call of a detector may take.")
     max_batch: int = Field(
-        1, ge=1, le=64, description="Most pictures in one call, of any cameras. In process a batch is no faster."
+        1,
+        ge=1,
+        le=64,
+        description="Most pictures in one call, of any cameras; 8 with Triton. In process it is no faster.",
     )
-    workers: int = Field(1, ge=1, le=16, description="Calls at the same time, each to another detector.")
+    workers: int = Field(1, ge=1, le=16, description="Calls at the same time, of all detectors; 6 with Triton.")
+    concurrency: int = Field(1, ge=1, le=16, description="Calls of one detector at the same time; 2 with Triton.")
     threads: int = Field(1, ge=1, le=64, description="Threads within one call, in the in-process home.")
     in_flight_mb: int = Field(64, ge=1, le=4096, description="Most pictures in hand, in MB of their messages.")
     score_floor: float = Field(0.03, ge=0.01, le=0.9, description="Lowest score reported to the tracker.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_home(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {**_TRITON, **given} if given.get("home") == "triton" else given
