@@ -58,7 +58,7 @@ stack-down: $(STAMP) ## end what `make stack` started
 
 .PHONY: stack-status
 stack-status: $(STAMP) ## what of the stack runs where
-	$(BIN)/python -m deploy.stack status $(ARGS)
+	@$(BIN)/python -m deploy.stack status $(ARGS) || true
 
 .PHONY: proto
 proto: $(STAMP) ## generate services/schema from proto/

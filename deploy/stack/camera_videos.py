@@ -44,7 +44,7 @@ def convert(video: Path, target: Path, codec: Encoder = "libx264", size: tuple[i
         rate = stream.average_rate or Fraction(25)
         width, height = size or (stream.width // 2 * 2, stream.height // 2 * 2)
         tuning = f"{codec.removeprefix('lib')}-params"
-        options = {"preset": "veryfast", "crf": "21", tuning: "repeat-headers=1:bframes=0:log-level=none"}
+        options = {"preset": "veryfast", "crf": "21", tuning: "repeat-headers=1:bframes=0:scenecut=0:log-level=none"}
         encoder = out.add_stream(codec, rate=rate, options=options)
         encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
         encoder.gop_size = max(1, round(rate))
