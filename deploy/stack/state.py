@@ -68,11 +68,14 @@ def load(folder: Path) -> list[Entry]:
 
 def end(each: Entry, timeout_s: float = _STOP_S) -> bool:
     """Ends a process and what it started: politely, after `timeout_s` by force. True if it had to be forced."""
+    if not each.alive:
+        return False
     _signal(each, signal.SIGTERM)
     deadline = time.monotonic() + timeout_s
     while each.alive and time.monotonic() < deadline:
         time.sleep(0.05)
     forced = each.alive
+    # Also where it ended by itself: what it started may be left.
     _signal(each, signal.SIGKILL)
     while each.alive:
         time.sleep(0.05)
@@ -85,9 +88,8 @@ def alive(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _signal(each: Entry, number: signal.Signals) -> None:
-    if each.alive:
-        with suppress(ProcessLookupError):
-            os.killpg(each.pid, number)
+    with suppress(ProcessLookupError):
+        os.killpg(each.pid, number)
 
 
 def _born(pid: int) -> int | None:

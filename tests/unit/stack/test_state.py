@@ -44,15 +44,21 @@ def test_entries_come_back_as_they_were_written_and_in_the_order_of_ending(
 
 
 def test_a_process_is_ended_and_its_children_too(tmp_path: Path) -> None:
-    child = f"import subprocess; subprocess.run({SLEEP!r})"
+    child = f"import subprocess; subprocess.run({STUBBORN!r})"
     process = ServerProcess("parent", [sys.executable, "-c", child], tmp_path / "log")
     process.start()
-    pids = _wait_for_child(process.pid)
+    process.wait_until(lambda: b"on" in process.log.read_bytes(), 5)
+    (child_pid,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    left = state.entry("server", "child", int(child_pid), "", process.log)
+    assert left.alive
     each = state.entry("server", "parent", process.pid, "", process.log)
     assert not state.end(each, timeout_s=5)
     assert not each.alive
     process.stop()
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    deadline = time.monotonic() + 5
+    while left.alive and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not left.alive
 
 
 def test_one_that_does_not_want_to_end_is_killed(tmp_path: Path) -> None:
@@ -89,13 +95,3 @@ def test_a_folder_that_is_not_a_stacks_is_not_cleared(tmp_path: Path, sleeper: S
     sleeper.kill()
     _clear(folder)
     assert list(folder.iterdir()) == []
-
-
-def _wait_for_child(pid: int) -> list[int]:
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        if found:
-            return [int(each) for each in found]
-        time.sleep(0.02)
-    raise AssertionError("no child came up")
