@@ -4,11 +4,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing, suppress
 from typing import Any
 
 import kafka
+from kafka.admin import KafkaAdminClient, MemberToRemove
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import KafkaError
+from kafka.structs import MemberState
 
 from services.bus.interface import (
     BusClosed,
@@ -25,6 +28,7 @@ from services.bus.kafka_client import (
     DENIED,
     BusUnreachable,
     check_topics,
+    client_options,
     data_options,
     milliseconds,
     sentence,
@@ -179,11 +183,27 @@ class KafkaBusConsumer:
         try:
             self._commits.finish(_CLOSE_S)
             self._steps.go_on()
+            self._stop_joining()
             self._client.close(autocommit=False, timeout_ms=milliseconds(_CLOSE_S))
         finally:
             self._forget(self)
             if held:
                 self._lock.release()
+
+    def _stop_joining(self) -> None:
+        """Leaves a group in the middle of a rebalance, from beside: it would wait for this member's session to end.
+
+        The library's own farewell stands in line behind its request to join, which the broker answers only once all
+        others have joined.
+        """
+        member = self._client.group_metadata()
+        if member.state is not MemberState.REBALANCING or not member.member_id:
+            return
+        patience_ms = milliseconds(_CLOSE_S)
+        options = client_options(self._settings)
+        options |= {"bootstrap_timeout_ms": patience_ms, "request_timeout_ms": patience_ms}
+        with suppress(KafkaError), closing(KafkaAdminClient(**options)) as admin:
+            admin.remove_group_members(self._group, [MemberToRemove(member_id=member.member_id)])
 
     def _fetch(self, wait_s: float) -> None:
         """One round with the library: takes part in the group, and takes records if there is room for them."""

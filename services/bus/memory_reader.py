@@ -66,7 +66,7 @@ def _first(log: PartitionLog, start: Start) -> int:
         case "last":
             return max(log.start, log.end - start.value)
         case "offset":
-            return max(log.start, start.value)
+            return min(log.end, max(log.start, start.value))
         case "time":
             late = (offset for offset in range(log.start, log.end) if log.messages[offset].timestamp_us >= start.value)
             return next(late, log.end)
