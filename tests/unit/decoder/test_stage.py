@@ -221,8 +221,11 @@ def test_what_nobody_foresaw_is_raised_in_the_runners_thread(video: Path) -> Non
             raise RuntimeError("a bug")
 
     stage = of_file(video, book=Broken(None))
+    stage.completed()
+    threading.Event().wait(0.2)
+    assert not stage.finished, "the runner would leave without a word"
     with pytest.raises(RuntimeError, match="a bug"):
-        run(stage)
+        stage.completed()
     stage.join(5)
 
 
