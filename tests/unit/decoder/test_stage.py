@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -221,7 +222,8 @@ def test_what_nobody_foresaw_is_raised_in_the_runners_thread(video: Path) -> Non
             raise RuntimeError("a bug")
 
     stage = of_file(video, book=Broken(None))
-    stage.completed()
+    with suppress(RuntimeError):  # the reader may be that quick
+        stage.completed()
     threading.Event().wait(0.2)
     assert not stage.finished, "the runner would leave without a word"
     with pytest.raises(RuntimeError, match="a bug"):
