@@ -9,8 +9,8 @@ import tritonclient.grpc as triton
 from deploy.stack.ports import free_ports
 from deploy.stack.process import ServerProcess
 from deploy.triton import environment
-from services.detect.catalogue import catalogue, default_models_dir
-from services.detect.triton_repository import write_repository
+from services.detect.catalogue import default_models_dir
+from services.detect.triton_repository import INSTANCES, installed_names, write_repository
 
 _HOST = "127.0.0.1"
 _FIRST_PORT = 21_000
@@ -25,7 +25,7 @@ class TritonServer(ServerProcess):
 
     Args:
         folder: takes the model repository and the log.
-        names: detectors to serve; every model that the catalogue knows if None.
+        names: detectors to serve; all that are installed if None.
         repository: a model repository to serve as it is, instead of one made of the installed models.
         grpc_port, metrics_port: free ones if 0.
         instances: of each model, which run at the same time.
@@ -43,13 +43,14 @@ class TritonServer(ServerProcess):
         repository: Path | None = None,
         grpc_port: int = 0,
         metrics_port: int = 0,
-        instances: int = 1,
+        instances: int = INSTANCES,
     ) -> None:
         installed = environment.find()
         if repository is None:
             repository = folder / "models"
             shutil.rmtree(repository, ignore_errors=True)
-            write_repository(repository, names or catalogue(), "python", default_models_dir(), instances)
+            models = default_models_dir()
+            write_repository(repository, names or installed_names(models), "python", models, instances)
         ports = free_ports(_FIRST_PORT)
         self._grpc_port, self._metrics_port = grpc_port or next(ports), metrics_port or next(ports)
         self._regions = f"veil_{self._grpc_port}_"

@@ -11,13 +11,14 @@ from services.cli.console import complain, fail, out, say, tells_errors
 from services.detect.catalogue import ModelMissing, catalogue, default_models_dir, read_model
 from services.detect.install import DEFAULT_NAMES, InstallError
 from services.detect.install import install as install_models
+from services.detect.triton_repository import INSTANCES, Backend, installed_names, write_repository
 from services.embedded.errors import ExitCode
 
 app = typer.Typer(
     help="Detection models: installed from published packages, refused where their hash differs.",
     no_args_is_help=True,
     epilog="[bold]Examples[/]\n\n[green]veil models list[/]\n\n[green]veil models install face plate person[/]"
-    "\n\n[green]veil models verify[/]",
+    "\n\n[green]veil models verify[/]\n\n[green]veil models repository out/models --backend onnxruntime[/]",
 )
 
 _Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="face, plate, person.")]
@@ -63,6 +64,28 @@ def verify(names: _Names = None, folder: _Folder = None) -> None:
             say(f"{name}: as it should be")
     if missing:
         raise typer.Exit(ExitCode.MODEL)
+
+
+@app.command()
+@tells_errors
+def repository(
+    out_folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write, one subfolder for each model.")],
+    names: _Names = None,
+    backend: Annotated[
+        Backend, typer.Option(help="What runs the models: python for the server of the PyPI wheel, else NVIDIA's.")
+    ] = "onnxruntime",
+    instances: Annotated[int, typer.Option(min=1, max=64, help="Of each model; on GPUs, on each.")] = INSTANCES,
+    folder: _Folder = None,
+) -> None:
+    """Writes the model repository that Triton serves; of all installed models if none is named."""
+    models = folder or default_models_dir()
+    try:
+        write_repository(out_folder, _known(names) if names else installed_names(models), backend, models, instances)
+    except ModelMissing as error:
+        fail(str(error), ExitCode.MODEL)
+    except OSError as error:
+        fail(f"{out_folder} can't be written: {error.strerror}", ExitCode.OUTPUT)
+    say(f"{out_folder}: ready to be served")
 
 
 def _known(names: Sequence[str] | None) -> Sequence[str]:

@@ -90,8 +90,9 @@ class TritonSession:
 
     def _check(self, server: Server, until: float) -> None:
         request = triton.ModelConfigRequest(name=self._model)
+        # Half of the time at most, so that another server can still be asked.
         try:
-            answer = server.stub.ModelConfig(request, timeout=_left(until, self._clock(), _CHECK_S))
+            answer = server.stub.ModelConfig(request, timeout=min(_left(until, self._clock()) / 2, _CHECK_S))
         except grpc.RpcError as error:
             raise self._fault(server, error) from None
         found = answer.config.parameters[STAMP].string_value
@@ -163,8 +164,8 @@ def _tensor(answer: triton.ModelInferResponse, name: str, pictures: int) -> NDAr
     raise DetectorError(f"Triton answered without {name}")
 
 
-def _left(until: float, now: float, most: float = math.inf) -> float:
+def _left(until: float, now: float) -> float:
     """Seconds for a call. Raises TimeoutError if there are none."""
     if now >= until:
         raise TimeoutError("no time is left to ask Triton")
-    return min(until - now, most)
+    return until - now

@@ -38,6 +38,7 @@ class Server:
         address: host:port, the host a number.
         stub: its calls.
         checked: model → when its stamp was last seen to be right.
+        out_until: end of its pause; 0 while it works.
     """
 
     def __init__(self, address: str, name: str, ca: bytes | None) -> None:
@@ -63,6 +64,20 @@ class Server:
         self.checked.clear()
         self.out_until = now + self._pause_s
         self._pause_s = min(2 * self._pause_s, _PAUSES_S[1])
+
+    def rank(self, now: float) -> float:
+        """Lower is asked sooner: those to be tried, those that work, those that pause."""
+        if self.to_be_tried(now):
+            return -1.0
+        return self.out_until
+
+    def to_be_tried(self, now: float) -> bool:
+        """Its pause is over, and nobody has tried it since."""
+        return 0 < self.out_until <= now
+
+    def tried(self, now: float) -> None:
+        """Somebody tries it: others need not."""
+        self.out_until = now + self._pause_s
 
 
 class TritonServers:
@@ -92,9 +107,10 @@ class TritonServers:
         self._look_up_again(first=True)
 
     def in_turn(self) -> Iterator[Server]:
-        """The servers to ask for one call, best first: in turn those that work, then those whose pause ends soonest.
+        """The servers to ask for one call, best first.
 
-        One whose pause is over comes first, to be tried. Where none works the others are asked in spite of their pause.
+        One whose pause is over is tried, by one call. Then those that work come in turn, then those that pause: where
+        none works they are asked all the same.
         """
         self._look_up_again()
         now = self._clock()
@@ -103,11 +119,9 @@ class TritonServers:
             self._turn += 1
             turn = self._turn % len(servers) if servers else 0
             servers = servers[turn:] + servers[:turn]
-            servers.sort(key=lambda server: max(server.out_until - now, 0.0))
-            for server in servers[:1]:
-                if 0 < server.out_until <= now:
-                    # Whoever comes next need not try it too.
-                    server.failed(now)
+            servers.sort(key=lambda server: server.rank(now))
+            if servers and servers[0].to_be_tried(now):
+                servers[0].tried(now)
         yield from servers
 
     def failed(self, server: Server) -> None:

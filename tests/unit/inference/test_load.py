@@ -1,0 +1,38 @@
+"""Which home the settings choose, and what a service does about a Triton that is absent or serves something else."""
+
+import pytest
+from pydantic import ValidationError
+
+from services.detect.catalogue import ModelMissing, catalogue
+from services.inference import InferenceSettings, load_detectors
+from tests.support.fake_triton import FakeTriton, serving
+
+
+def test_the_triton_home_has_defaults_of_its_own_and_heeds_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_home = InferenceSettings()
+    assert (at_home.home, at_home.max_batch, at_home.workers, at_home.concurrency) == ("onnx", 1, 1, 1)
+    monkeypatch.setenv("VEIL_INFERENCE_HOME", "triton")
+    monkeypatch.setenv("VEIL_INFERENCE_WORKERS", "3")
+    away = InferenceSettings(timeout_s=1)
+    assert (away.home, away.max_batch, away.workers, away.concurrency) == ("triton", 8, 3, 2)
+
+
+@pytest.mark.parametrize("urls", ["", "a b", "a,,b", "a:port", "http://a:8001", "a:8001,"])
+def test_addresses_that_are_none_are_refused(urls: str) -> None:
+    with pytest.raises(ValidationError):
+        InferenceSettings(triton_urls=urls)
+
+
+def test_a_triton_that_is_not_there_yet_is_said_and_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    settings = InferenceSettings(home="triton", triton_urls="127.0.0.1:1", timeout_s=0.5)
+    detector = load_detectors(["face"], settings)["face"]
+    assert (detector.name, detector.version) == ("face", catalogue()["face"].stamp)
+    (record,) = caplog.records
+    assert record.message.startswith("the face detector has no Triton yet, its frames stay closed until then")
+
+
+def test_another_model_than_the_catalogues_refuses_to_start_with_one_sentence() -> None:
+    with serving(FakeTriton(stamp="1+000000000000")) as address, pytest.raises(ModelMissing) as caught:
+        load_detectors(["face"], InferenceSettings(home="triton", triton_urls=address))
+    assert f"serves centerface 1+000000000000, and not {catalogue()['face'].stamp}" in str(caught.value)
+    assert "\n" not in str(caught.value)
