@@ -191,7 +191,9 @@ class Life:
     def __init__(self, bus: MemoryBus) -> None:
         self.stop = threading.Event()
         self.error: BaseException | None = None
-        runner = Runner(EncoderStage(ON_A_BROKER, {}), bus, RunnerSettings(commit_every_s=0.02))
+        # Keyframes are so rare that none comes by itself: what moves starts with one, or doesn't decode.
+        stage = EncoderStage(EncoderSettings(keyframe_s=30, reorder=False), {})
+        runner = Runner(stage, bus, RunnerSettings(commit_every_s=0.02))
         self.thread = threading.Thread(target=self.run, args=(runner,))
         self.thread.start()
 
