@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 from services.bus.interface import Position
 from services.media.picture import Picture
+from services.schema import pb
 
 # H.264 and H.265 hold back at most 16 pictures: a number still missing when 17 later ones wait was never sent.
 _REORDER_MAX = 16
-# A longer gap in a file is a broken number rather than lost frames: it is not filled up.
+# Frames of a file that may be missing, all gaps together. More are a broken number rather than lost frames: those are
+# not filled up.
 _FILL_MAX = 10_000
+_INT64_MAX = (1 << 63) - 1
 
 
 @dataclass(slots=True, eq=False)
@@ -23,7 +26,9 @@ class Frame:
         position: where its access unit stands; None for a frame that fills a gap.
         picture: the decoder's, shared and read only; None if it came without.
         decodable: it came without a picture, but one may be made of its access unit.
+        sealed: what it came with can't be decrypted.
         overflow: the hold was full: it goes out closed.
+        trace: hops behind it, this stage's without its end.
     """
 
     seq: int
@@ -37,7 +42,9 @@ class Frame:
     position: Position | None = None
     picture: Picture | None = None
     decodable: bool = False
+    sealed: bool = False
     overflow: bool = False
+    trace: tuple[pb.Hop, ...] = ()
 
 
 class FrameQueue:
@@ -47,8 +54,10 @@ class FrameQueue:
         self._frames: dict[int, Frame] = {}
         self._order: list[int] = []
         self._next: int | None = None
+        self._newest = -1
         self._last: Frame | None = None
         self._step = 1
+        self._filled = 0
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -61,11 +70,15 @@ class FrameQueue:
     @property
     def newest(self) -> int:
         """Highest number seen or passed over; -1 before the first frame came."""
-        return max(self._frames, default=(self._next or 0) - 1)
+        return max(self._newest, (self._next or 0) - 1)
 
     def is_new(self, seq: int) -> bool:
         """False for a frame that is out or waits already: a second delivery."""
         return seq not in self._frames and (self._next is None or seq >= self._next)
+
+    def begins(self, seq: int, *, keyframe: bool) -> bool:
+        """False for what comes before the keyframe at which reading from later on begins: it was sent out before."""
+        return keyframe or seq <= _REORDER_MAX or self._next is not None
 
     def add(self, frame: Frame) -> None:
         """Takes a new frame."""
@@ -74,6 +87,7 @@ class FrameQueue:
             # is read from later on, after a restart, it begins at that keyframe.
             self._next = 0 if frame.seq <= _REORDER_MAX else frame.seq
         self._frames[frame.seq] = frame
+        self._newest = max(self._newest, frame.seq)
         heapq.heappush(self._order, frame.seq)
 
     def head(self, *, live: bool, end: int | None) -> Frame | None:
@@ -95,7 +109,7 @@ class FrameQueue:
             upcoming = end
         else:
             return None
-        if live or upcoming - self._next > _FILL_MAX:
+        if live or upcoming - self._next > _FILL_MAX - self._filled:
             self._next = upcoming
             return self._frames.get(upcoming)
         return self._filler(self._next, upcoming)
@@ -104,12 +118,20 @@ class FrameQueue:
         """The head went out."""
         if self._frames.pop(frame.seq, None) is not None:
             heapq.heappop(self._order)
+        else:
+            self._filled += 1
         if frame.duration > 0:
             self._step = frame.duration
         elif self._last is not None and frame.pts > self._last.pts:
             self._step = frame.pts - self._last.pts
         self._last = frame
         self._next = frame.seq + 1
+
+    def clear(self) -> list[Frame]:
+        """Gives up all that wait."""
+        gone = list(self._frames.values())
+        self._frames, self._order = {}, []
+        return gone
 
     def oldest(self) -> Frame | None:
         """The frame to give up first when the hold is full."""
@@ -127,4 +149,4 @@ class FrameQueue:
         else:
             pts = seq
         neighbour = before or after
-        return Frame(seq, pts, self._step, neighbour.captured_us if neighbour else 0)
+        return Frame(seq, min(max(pts, -_INT64_MAX), _INT64_MAX), self._step, neighbour.captured_us if neighbour else 0)

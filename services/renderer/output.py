@@ -1,6 +1,7 @@
 """Rendered frames as messages: the picture beside the record, or in it as JPEG."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from services.bus.interface import Record
 from services.bus.topics import VIDEO_RENDERED
@@ -10,6 +11,21 @@ from services.renderer.frames import Frame
 from services.renderer.settings import RendererSettings
 from services.renderer.verdict import Closure
 from services.schema import pb
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """What becomes of a frame.
+
+    Attributes:
+        picture: what is shown; None where the frame is dropped.
+        closure: why the frame is closed, None where it is not.
+        masks: how many of each kind were drawn.
+    """
+
+    picture: Picture | None
+    closure: Closure | None
+    masks: Mapping[pb.Kind, int] = field(default_factory=dict)
 
 
 class FrameWriter:
@@ -24,11 +40,11 @@ class FrameWriter:
         self,
         frame: Frame,
         stream: pb.StreamInfo,
-        picture: Picture | None,
-        closure: Closure | None,
-        masks: Mapping[pb.Kind, int],
+        shown: Shown,
+        trace: Sequence[pb.Hop],
     ) -> Record:
         """The record of one frame; without a picture it says that the frame was dropped."""
+        picture, closure = shown.picture, shown.closure
         message = pb.RenderedFrame(
             camera_id=self._camera_id,
             epoch=self._epoch,
@@ -42,10 +58,11 @@ class FrameWriter:
             full_range=stream.full_range,
             closed=closure is not None,
             why="" if closure is None else closure.why,
-            masks=[pb.MaskCount(kind=kind, count=count) for kind, count in sorted(masks.items())],
+            masks=[pb.MaskCount(kind=kind, count=count) for kind, count in sorted(shown.masks.items())],
             captured_us=frame.captured_us,
             frame_rate=stream.frame_rate,
             live=stream.live,
+            trace=trace,
         )
         if picture is None:
             message.dropped = True

@@ -1,8 +1,9 @@
 """Draws one stream's frames: masks on a copy, closed pictures in place of what may not be seen."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,52 +59,57 @@ class Painter:
 
     def __init__(self) -> None:
         self._shades = Shades()
-        self._plans: list[_Plan] = []
+        self._plan: _Plan | None = None
         self._zones: tuple[Zone, ...] = ()
         self._zones_for: tuple[Rules, int, int] | None = None
         self._closed: Picture | None = None
+        self._blank = False  # the closed run began without any picture
 
-    def masked(self, picture: Picture, spans: Sequence[Span], seq: int, rules: Rules) -> Masked:
-        """The picture with everything masked that the spans and the policy's zones say.
+    def masked(self, picture: Picture, span: Span, seq: int, rules: Rules) -> Masked:
+        """The picture with everything masked that the span and the policy's zones say.
 
         The picture itself is never written to; it comes back as it is where there is nothing to draw.
         """
-        self._closed = None
-        plans = self._plans_for(spans, rules)
+        self._closed, self._blank = None, False
+        plan = self._plan_for(span, rules)
         zones = self._zones_of(rules, picture)
         drawn: Counter[pb.Kind] = Counter()
-        if not (zones or rules.badge or any(plan.kinds for plan in plans)):
+        if not (zones or rules.badge or plan.kinds):
             return Masked(picture, drawn)
         picture = picture.copy()
-        for plan in plans:
-            boxes = plan.start + plan.step * plan.span.progress(seq)
-            bounds = outer_bounds(boxes, plan.padding, picture.width, picture.height)
-            visible = mask(picture, bounds, plan.tracks, plan.modes, rules.strength, self._shades)
-            drawn.update(plan.kinds[index] for index in visible)
+        boxes = plan.start + plan.step * span.progress(seq)
+        bounds = outer_bounds(boxes, plan.padding, picture.width, picture.height)
+        visible = mask(picture, bounds, plan.tracks, plan.modes, rules.strength, self._shades)
+        drawn.update(plan.kinds[index] for index in visible)
         for zone in zones:
             zone.draw(picture)
         if rules.badge:
             draw_badge(picture)
         return Masked(picture, drawn)
 
-    def closed(self, picture: Picture, *, badge: bool) -> Picture:
-        """What stands for a closed picture: the same one for as long as a run of closed frames lasts."""
-        closed = self._closed
-        if closed is None or closed.data.shape != picture.data.shape:
-            closed = picture.copy()
-            close_picture(closed)
-            if badge:
-                draw_badge(closed)
-            self._closed = closed
-        return closed
+    def closed(self, own: Picture | None, stream: pb.StreamInfo, *, badge: bool) -> Picture:
+        """What stands for a closed picture: the same one for as long as a run of closed frames lasts.
 
-    def _plans_for(self, spans: Sequence[Span], rules: Rules) -> list[_Plan]:
-        known = self._plans
-        if len(known) != len(spans) or any(
-            plan.span is not span or plan.rules is not rules for plan, span in zip(known, spans, strict=True)
-        ):
-            self._plans = [_Plan.of(span, rules) for span in spans]
-        return self._plans
+        Args:
+            own: the frame's own picture, where it is known and of the stream's size.
+            stream: says the size.
+            badge: mark it as redacted.
+        """
+        held = self._closed
+        if held is not None and (held.width, held.height) == (stream.width, stream.height):
+            return held
+        if own is None or self._blank:
+            self._blank = True
+            return _blank(stream.width, stream.height, stream.full_range, badge)
+        self._closed = own.copy()
+        _close(self._closed, badge)
+        return self._closed
+
+    def _plan_for(self, span: Span, rules: Rules) -> _Plan:
+        plan = self._plan
+        if plan is None or plan.span is not span or plan.rules is not rules:
+            plan = self._plan = _Plan.of(span, rules)
+        return plan
 
     def _zones_of(self, rules: Rules, picture: Picture) -> tuple[Zone, ...]:
         if not rules.zones:
@@ -113,3 +119,18 @@ class Painter:
             self._zones = tuple(Zone(polygon, picture.width, picture.height) for polygon in rules.zones)
             self._zones_for = wanted
         return self._zones
+
+
+def _close(picture: Picture, badge: bool) -> None:
+    close_picture(picture)
+    if badge:
+        draw_badge(picture)
+
+
+@lru_cache(maxsize=8)
+def _blank(width: int, height: int, full_range: bool, badge: bool) -> Picture:
+    """A closed picture of a frame that nobody has decoded, shared by all cameras of its size."""
+    picture = Picture(np.full((height * 3 // 2, width), 128, np.uint8), full_range)
+    _close(picture, badge)
+    picture.data.flags.writeable = False
+    return picture

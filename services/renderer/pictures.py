@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+import av
+
 from services.media.decoding import AccessUnitDecoder, DecodedUnit, PictureMaker
 from services.media.picture import Picture
 from services.schema import pb
@@ -36,7 +38,7 @@ class OwnDecoder:
 
     def __init__(self) -> None:
         self._waiting: deque[_Unit] = deque()
-        self._decided: dict[int, tuple[DecodedUnit, PictureMaker]] = {}
+        self._decided: dict[int, tuple[DecodedUnit, PictureMaker] | None] = {}  # None: never will be a picture
         self._stream: pb.StreamInfo | None = None
         self._decoder: AccessUnitDecoder | None = None
         self._maker: PictureMaker | None = None
@@ -46,14 +48,21 @@ class OwnDecoder:
         """A unit was left out: nothing can be decoded until the next keyframe."""
         self._broken = True
 
-    def push(self, unit: pb.AccessUnit) -> bool:
-        """Takes the next unit in decoding order. False if no picture can ever be made of it."""
+    def push(self, unit: pb.AccessUnit, payload: bytes | None) -> bool:
+        """Takes the next unit in decoding order. False if no picture can ever be made of it.
+
+        Args:
+            unit: describes it.
+            payload: what it holds, decrypted; None where it is not to be had.
+        """
         starts = unit.keyframe and unit.HasField("stream")
-        if unit.WhichOneof("payload") != "inline" or (self._broken and not starts):
+        if payload is None or (self._broken and not starts):
             self._broken = True
             return False
-        stream = unit.stream if starts else None
-        self._waiting.append(_Unit(unit.seq, unit.keyframe, unit.corrupt, unit.inline, stream, self._broken))
+        stream = pb.StreamInfo() if starts else None
+        if stream is not None:
+            stream.CopyFrom(unit.stream)  # a reference would keep the whole message in memory
+        self._waiting.append(_Unit(unit.seq, unit.keyframe, unit.corrupt, payload, stream, self._broken))
         self._broken = False
         return True
 
@@ -74,10 +83,18 @@ class OwnDecoder:
             self._flush()
         if seq not in self._decided:
             return Missing.LOST
-        unit, maker = self._decided.pop(seq)
+        decided = self._decided.pop(seq)
+        if decided is None:
+            return Missing.LOST
+        unit, maker = decided
         if unit.frame is None:
             return Missing.LOST
-        return Missing.CORRUPT if unit.corrupt else maker.picture(unit.frame)
+        if unit.corrupt:
+            return Missing.CORRUPT
+        try:
+            return maker.picture(unit.frame)
+        except (ValueError, av.error.FFmpegError):  # a picture of a form that the stream's description denies
+            return Missing.CORRUPT
 
     def forget(self, seq: int, *, keyframe: bool) -> None:
         """All frames up to this one are out; with a keyframe goes everything before it in decoding order."""
@@ -92,9 +109,11 @@ class OwnDecoder:
         if unit.stream is not None and (unit.fresh or unit.stream != self._stream):
             self._flush()
             self._stream = unit.stream
-            self._decoder = AccessUnitDecoder(unit.stream)
             self._maker = PictureMaker(unit.stream)
-        if self._decoder is not None:
+            self._decoder = _decoder_for(unit.stream)
+        if self._decoder is None:
+            self._decided[unit.seq] = None
+        else:
             self._keep(self._decoder.decode(unit.payload, unit.seq, keyframe=unit.keyframe, damaged=unit.corrupt))
 
     def _flush(self) -> None:
@@ -104,3 +123,11 @@ class OwnDecoder:
     def _keep(self, units: Iterable[DecodedUnit]) -> None:
         if self._maker is not None:
             self._decided.update({unit.seq: (unit, self._maker) for unit in units})
+
+
+def _decoder_for(stream: pb.StreamInfo) -> AccessUnitDecoder | None:
+    """None for a codec that FFmpeg does not know."""
+    try:
+        return AccessUnitDecoder(stream)
+    except (ValueError, av.error.FFmpegError):
+        return None

@@ -29,6 +29,12 @@ class RendererSettings(BaseSettings):
     overflow_wait_s: float = Field(
         30, gt=0, le=3600, description="Time a file waits with the hold full before its oldest frames are closed."
     )
+    silent_max_s: float = Field(
+        300, ge=10, le=86_400, description="Silence after which a camera's messages hold back commits no longer."
+    )
+    cameras_max: int = Field(
+        4096, ge=1, le=1_000_000, description="Most cameras in memory; one more drops the one silent for longest."
+    )
     frames_per_turn: int = Field(4, ge=1, le=64, description="Most frames rendered before new input is looked at.")
     transport: Literal["attached", "encoded"] = Field(
         "attached", description="attached: pictures by reference, in one process; encoded: as JPEG 4:2:0."

@@ -7,10 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.bus.interface import InvalidMessage, Position
+from services.bus.interface import Position
+from services.renderer.trace import copied, since_inference
 from services.schema import pb
 
 Boxes = NDArray[np.float64]
+
+_TRACKS_MAX = 10_000
+"""Of one span: drawing as many takes a fifth of a second."""
+
+_WHY_MAX = 300
+"""Characters: a reason is one sentence."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +31,7 @@ class Span:
         end: (n, 4) at last_seq.
         kinds: values of veil.v1 Kind, n of them.
         tracks: track ids, n of them.
+        trace: of the look that completed it, from inference on.
     """
 
     first_seq: int
@@ -37,27 +45,29 @@ class Span:
     kinds: tuple[pb.Kind, ...]
     tracks: tuple[int, ...]
     position: Position
+    trace: tuple[pb.Hop, ...]
 
     @classmethod
     def read(cls, span: pb.RedactionSpan, position: Position) -> "Span":
-        """Reads the message. Raises InvalidMessage where it holds no frame at all."""
-        if span.last_seq < span.first_seq:
-            raise InvalidMessage(f"a span from {span.first_seq} to {span.last_seq}")
-        start, end = _boxes([track.first for track in span.tracks]), _boxes([track.last for track in span.tracks])
-        kinds = tuple(track.kind for track in span.tracks)
+        """Reads the message."""
+        tracks = span.tracks if len(span.tracks) <= _TRACKS_MAX else ()
+        start, end = _boxes([track.first for track in tracks]), _boxes([track.last for track in tracks])
+        kinds = tuple(track.kind for track in tracks)
         valid = start is not None and end is not None and pb.KIND_UNSPECIFIED not in kinds
+        valid &= len(tracks) == len(span.tracks)
         return cls(
             first_seq=span.first_seq,
             last_seq=span.last_seq,
             valid=valid,
             complete=span.coverage == pb.COMPLETE,
-            why=span.why,
+            why=span.why[:_WHY_MAX],
             policy=span.policy,
             start=_NONE if start is None else start,
             end=_NONE if end is None else end,
             kinds=kinds,
-            tracks=tuple(track.track_id for track in span.tracks),
+            tracks=tuple(track.track_id for track in tracks),
             position=position,
+            trace=since_inference(copied(span.trace)),
         )
 
     def progress(self, seq: int) -> float:
@@ -81,42 +91,48 @@ def _boxes(rows: Sequence[Sequence[float]]) -> Boxes | None:
 
 
 class SpanStore:
-    """The spans of one epoch whose frames are not all out yet."""
+    """The spans of one epoch whose frames are not all out yet.
+
+    A tracker that was restarted says some things again, and knows less than the first time: of the spans that hold a
+    frame, the one that came first counts.
+    """
 
     def __init__(self) -> None:
         self._spans: list[Span] = []  # by first_seq
-
-    def add(self, span: Span) -> None:
-        """Keeps it until `release` passes its last frame."""
-        insort(self._spans, span, key=lambda other: other.first_seq)
+        self._first_end = 0  # of the one that ends first
 
     def __len__(self) -> int:
         return len(self._spans)
 
-    def covering(self, seq: int) -> list[Span]:
-        """Every span that holds this frame."""
-        found = []
+    def add(self, span: Span) -> None:
+        """Keeps it until `release` passes its last frame."""
+        self._first_end = min(self._first_end, span.last_seq) if self._spans else span.last_seq
+        insort(self._spans, span, key=lambda other: other.first_seq)
+
+    def covering(self, seq: int) -> Span | None:
+        """The span that says what becomes of this frame."""
+        found: Span | None = None
         for span in self._spans:
             if span.first_seq > seq:
                 break
-            if span.last_seq >= seq:
-                found.append(span)
+            if span.last_seq >= seq and (found is None or span.position < found.position):
+                found = span
         return found
 
     def beyond(self, seq: int) -> bool:
         """True where a span lies behind this frame: spans come in order, none will hold it any more."""
         return bool(self._spans) and self._spans[-1].first_seq > seq
 
-    def release(self, next_seq: int) -> list[Position]:
-        """Lets go of the spans whose frames all lie below `next_seq`, and says where they stood."""
-        if not self._spans or self._spans[0].last_seq >= next_seq:
+    def release(self, next_seq: int) -> list[Span]:
+        """Lets go of the spans whose frames all lie below `next_seq`, and gives them out."""
+        if not self._spans or self._first_end >= next_seq:
             return []
-        gone = [span.position for span in self._spans if span.last_seq < next_seq]
+        gone = [span for span in self._spans if span.last_seq < next_seq]
         self._spans = [span for span in self._spans if span.last_seq >= next_seq]
+        self._first_end = min((span.last_seq for span in self._spans), default=0)
         return gone
 
-    def clear(self) -> list[Position]:
+    def clear(self) -> list[Span]:
         """Lets go of all."""
-        gone = [span.position for span in self._spans]
-        self._spans.clear()
+        gone, self._spans = self._spans, []
         return gone

@@ -1,6 +1,5 @@
 """Invariant I1: the one place that decides whether a frame's own pixels may leave."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,6 +18,7 @@ class Reason(StrEnum):
     INCOMPLETE = "incomplete"
     OTHER_POLICY = "other_policy"
     NO_PICTURE = "no_picture"
+    SEALED = "sealed"
     CORRUPT = "corrupt"
     WRONG_SIZE = "wrong_size"
     OVERFLOW = "overflow"
@@ -34,6 +34,7 @@ SENTENCES = {
     Reason.INCOMPLETE: "Coverage is not complete.",
     Reason.OTHER_POLICY: "The span was made under another policy.",
     Reason.NO_PICTURE: "There is no picture of this frame.",
+    Reason.SEALED: "The sealed payload can't be opened.",
     Reason.CORRUPT: "The access unit is corrupt.",
     Reason.WRONG_SIZE: "The picture's size is not the stream's.",
     Reason.OVERFLOW: "hold overflow",
@@ -54,18 +55,14 @@ class Closure:
         return cls(reason, SENTENCES[reason])
 
 
-def judge(spans: Sequence[Span], rules: Rules) -> Closure | None:
-    """None if the frame that all of `spans` hold may leave, masked as they say; otherwise why not.
-
-    Where spans overlap, every one of them must allow it.
-    """
-    if not spans:
+def judge(span: Span | None, rules: Rules) -> Closure | None:
+    """None if the frame that `span` holds may leave, masked as it says; otherwise why not."""
+    if span is None:
         return Closure.of(Reason.NO_SPAN)
-    for span in spans:
-        if not span.valid:
-            return Closure.of(Reason.INVALID_SPAN)
-        if not span.complete:
-            return Closure(Reason.INCOMPLETE, span.why or SENTENCES[Reason.INCOMPLETE])
-        if span.policy != rules.label:
-            return Closure.of(Reason.OTHER_POLICY)
+    if not span.valid:
+        return Closure.of(Reason.INVALID_SPAN)
+    if not span.complete:
+        return Closure(Reason.INCOMPLETE, span.why or SENTENCES[Reason.INCOMPLETE])
+    if span.policy != rules.label:
+        return Closure.of(Reason.OTHER_POLICY)
     return None

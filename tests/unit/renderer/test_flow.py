@@ -51,6 +51,15 @@ def test_reading_from_the_middle_begins_at_its_keyframe() -> None:
     assert harness.run().seqs == [500, 501]
 
 
+def test_units_before_the_keyframe_at_which_reading_begins_were_sent_out_before() -> None:
+    harness = Harness()
+    positions = [harness.frame(seq, keyframe=False) for seq in (498, 499)]
+    harness.frame(500, keyframe=True)
+    harness.span(480, 500)
+    assert harness.run().seqs == [500]
+    assert harness.done.issuperset(positions)
+
+
 def test_a_live_gap_is_passed_over() -> None:
     harness = Harness(live=True)
     harness.span(0, 40)
@@ -97,9 +106,8 @@ def test_a_new_epoch_ends_one_that_broke_off_and_waits_for_it() -> None:
     harness.frames(range(2))
     harness.span(0, 0)
     harness.frame(0, epoch=EPOCH + 5)
+    assert harness.run().seqs == [0], "the old epoch's spans may still come"
     harness.span(0, 0, epoch=EPOCH + 5)
-    assert harness.run().seqs == [0]
-    harness.now += 5
     harness.run()
     assert [(out.message.epoch - EPOCH, out.message.seq) for out in harness.out] == [(0, 0), (0, 1), (5, 0)]
     assert harness.bodies == ["frame", "frame", "end", "frame"]
@@ -153,13 +161,21 @@ class TestDone:
         assert harness.done.issuperset((old, *leading))
         assert key not in harness.done
 
-    def test_a_span_is_done_with_its_last_frame(self) -> None:
+    def test_i6_a_span_stays_as_long_as_a_replay_would_render_its_frames(self) -> None:
         harness = Harness()
-        first, second = harness.span(0, 1), harness.span(2, 3)
-        harness.frames(range(3))
+        first, second, third = harness.span(0, 1), harness.span(2, 4), harness.span(5, 6)
+        harness.frames(range(4))
         harness.run()
-        assert first in harness.done
-        assert second not in harness.done
+        assert not harness.done
+        harness.frame(4, keyframe=True)
+        harness.run()
+        assert first in harness.done, "all of it lies before the keyframe"
+        assert second not in harness.done, "the keyframe is in it"
+        harness.frames((5, 6))
+        harness.frame(7, keyframe=True)
+        harness.span(7, 7)
+        harness.run()
+        assert harness.done.issuperset((second, third))
 
 
 class TestSound:

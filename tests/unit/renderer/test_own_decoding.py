@@ -94,7 +94,7 @@ def test_pictures_are_made_only_when_a_span_allows_it(units: list[Unit]) -> None
         feed(harness, unit)
     harness.run()
     payloads = sum(len(unit.payload) for unit in units)
-    assert sum(epoch.held_bytes for epoch in harness.stage._epochs()) < payloads + 300 * len(units)
+    assert harness.stage._hold.bytes < payloads + 300 * len(units)
     harness.span(0, 11)
     harness.span(12, 23, coverage=pb.INCOMPLETE)
     harness.end(24)
