@@ -68,6 +68,7 @@ class TritonServer(ServerProcess):
             f"--metrics-address={_HOST}",
             f"--metrics-port={self._metrics_port}",
             "--allow-gpu-metrics=false",
+            "--log-info=false",
             "--pinned-memory-pool-byte-size=0",
             f"--exit-timeout-secs={_SETTLE_S}",
         ]

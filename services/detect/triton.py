@@ -134,9 +134,9 @@ class TritonSession:
         where = f"Triton at {server.address}"
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
             return TimeoutError(f"{where} did not answer in time")
-        if code == grpc.StatusCode.UNAVAILABLE and text.startswith(_QUEUE_TIMEOUT):
+        if code == grpc.StatusCode.UNAVAILABLE and _QUEUE_TIMEOUT in text:
             return TimeoutError(f"{where} has rejected a request that waited too long")
-        if code == grpc.StatusCode.UNAVAILABLE and text.startswith(_QUEUE_FULL):
+        if code == grpc.StatusCode.UNAVAILABLE and _QUEUE_FULL in text:
             return DetectorError(f"{where} has a full queue")
         if code == grpc.StatusCode.UNAVAILABLE:
             return ServerGone(f"{where} can't be reached")

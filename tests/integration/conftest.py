@@ -1,13 +1,17 @@
 """Real servers for the integration tests, one of each a session, absent where the tools to run them are."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from deploy.stack.kafka import KafkaServer
 from deploy.stack.kafka_install import MissingTool, jars, java
+from deploy.stack.triton import TritonServer
+from deploy.triton.environment import EnvironmentMissing
+from services.detect.catalogue import ModelMissing
 
 
 def absent(reason: str) -> NoReturn:
@@ -34,3 +38,39 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
         yield server
     finally:
         server.stop()
+
+
+# Triton
+
+
+@pytest.fixture(scope="session")
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """A server with every installed model. Tests that stop or kill theirs make their own with `start_triton`."""
+    try:
+        server = TritonServer(tmp_path_factory.mktemp("triton"))
+    except (EnvironmentMissing, ModelMissing) as missing:
+        absent(str(missing))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def start_triton(tmp_path: Path) -> Iterator[Callable[..., TritonServer]]:
+    """Starts servers of a test's own, with TritonServer's arguments."""
+    servers: list[TritonServer] = []
+
+    def start(*arguments: object, **options: object) -> TritonServer:
+        try:
+            server = TritonServer(tmp_path / f"triton{len(servers)}", *arguments, **options)
+        except (EnvironmentMissing, ModelMissing) as missing:
+            absent(str(missing))
+        servers.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in servers:
+        server.kill()

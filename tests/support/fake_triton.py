@@ -1,7 +1,7 @@
 """A gRPC server that speaks as much of Triton's protocol as the detectors need, and misbehaves when told to."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -67,14 +67,19 @@ class FakeTriton(GRPCInferenceServiceServicer):
 
 
 @contextmanager
-def serving(fake: FakeTriton, address: str = "127.0.0.1:0") -> Iterator[str]:
-    """Runs it; yields its host:port."""
+def serving(
+    fake: FakeTriton, address: str = "127.0.0.1:0", certificate: Sequence[tuple[bytes, bytes]] = ()
+) -> Iterator[str]:
+    """Runs it, with TLS where there is a certificate (key and chain, PEM); yields its host:port."""
     server = grpc.server(
         ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)]
     )
     add_GRPCInferenceServiceServicer_to_server(fake, server)
     host = address.rpartition(":")[0]
-    port = server.add_insecure_port(address)
+    if certificate:
+        port = server.add_secure_port(address, grpc.ssl_server_credentials(certificate))
+    else:
+        port = server.add_insecure_port(address)
     server.start()
     try:
         yield f"{host}:{port}"

@@ -2,10 +2,15 @@
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from tritonclient.grpc import service_pb2 as triton
 
 from services.detect.interface import DetectorError
@@ -162,7 +167,12 @@ def test_the_stamp_is_asked_for_again_after_a_failure_only() -> None:
     ("code", "text", "kind", "why"),
     [
         (grpc.StatusCode.UNAVAILABLE, "Request timeout expired", TimeoutError, "rejected"),
-        (grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size", DetectorError, "full queue"),
+        (
+            grpc.StatusCode.UNAVAILABLE,
+            "[request id: <id_unknown>] Exceeds maximum queue size",
+            DetectorError,
+            "full queue",
+        ),
         (grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'net' is not found", DetectorError, "NOT_FOUND"),
         (grpc.StatusCode.INVALID_ARGUMENT, "unexpected shape", DetectorError, "INVALID_ARGUMENT"),
         (grpc.StatusCode.INTERNAL, "pixels 12 34 56", DetectorError, "INTERNAL"),
@@ -211,3 +221,35 @@ def test_an_answer_that_is_not_what_was_asked_for_is_a_failure(
     fake.change = change
     with serving(fake) as address, pytest.raises(DetectorError, match="Triton answered"):
         _ask(_session(address))
+
+
+def _certificate() -> tuple[bytes, bytes]:
+    """Key and certificate of a server named localhost, PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return pem, certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def test_i4_with_a_certificate_the_connection_is_encrypted_and_the_server_verified(tmp_path: Path) -> None:
+    right, wrong = tmp_path / "right.pem", tmp_path / "wrong.pem"
+    pair = _certificate()
+    right.write_bytes(pair[1])
+    wrong.write_bytes(_certificate()[1])
+    with serving(FakeTriton(), "localhost:0", [pair]) as address:
+        assert _ask(TritonSession(TritonServers([address], right), "net", "1+abc")) == [7]
+        for ca_file in (wrong, None):
+            with pytest.raises(ServerGone):
+                _ask(TritonSession(TritonServers([address], ca_file), "net", "1+abc"), timeout_s=2)
