@@ -85,7 +85,7 @@ class AccessUnitDecoder:
         self._pending.append(entry)
         self._by_seq[seq] = entry
         try:
-            frames = self._context.decode(packet_of(payload, seq)) if payload else []
+            frames = self._context.decode(packet_of(payload, (seq,))) if payload else []
         except av.error.FFmpegError:
             entry.out = entry.failed = self._restart = True
             frames = []
@@ -116,7 +116,7 @@ class AccessUnitDecoder:
 
     def _arrived(self, frames: list[av.VideoFrame]) -> None:
         for frame in frames:
-            entry = self._by_seq.get(cast(int, frame.opaque))
+            entry = self._by_seq.get(number_of(frame))
             if entry is None or entry.out:
                 continue
             entry.frame, entry.out = frame, True
@@ -132,7 +132,7 @@ class AccessUnitDecoder:
         decided = []
         while self._pending and self._pending[0].out:
             entry = self._pending.popleft()
-            del self._by_seq[entry.seq]
+            self._by_seq.pop(entry.seq, None)
             decided.append(DecodedUnit(entry.seq, entry.frame, self._is_corrupt(entry)))
         return decided
 
@@ -220,12 +220,22 @@ def video_context(codec: str, extradata: bytes) -> av.VideoCodecContext:
     return context
 
 
-def packet_of(payload: bytes, opaque: int | None = None) -> "av.Packet[Any]":
-    """A packet that decoders may read. Made of bytes directly, it would lack the zeros that they read past its end."""
+def packet_of(payload: bytes, opaque: tuple[int] | None = None) -> "av.Packet[Any]":
+    """A packet that decoders may read. Made of bytes directly, it would lack the zeros that they read past its end.
+
+    A number goes along in a tuple of its own: PyAV lets go of an object with the first packet that has it, and small
+    numbers are one object for all decoders of a process.
+    """
     packet: av.Packet[Any] = av.Packet(len(payload))
     packet.update(payload)
     packet.opaque = opaque
     return packet
+
+
+def number_of(frame: av.VideoFrame) -> int:
+    """The number that came with the packet of a frame; -1 if none did."""
+    opaque = cast("tuple[int] | None", frame.opaque)
+    return -1 if opaque is None else opaque[0]
 
 
 def is_full_range(frame: av.VideoFrame) -> bool:

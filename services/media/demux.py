@@ -6,13 +6,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import av
 from av.codec.context import ThreadType
 from av.video.stream import VideoStream
 
-from services.media.decoding import is_full_range, packet_of, video_context
+from services.media.decoding import is_full_range, number_of, packet_of, video_context
 from services.media.order import OrderByDecoding, OrderByPts, SourceUnit
 from services.media.sources import SourceError, masked, open_container, source_errors, video_stream
 from services.schema.veil.v1.veil_pb2 import StreamInfo
@@ -243,8 +243,8 @@ class _Shown:
         self._context.thread_count, self._context.thread_type = 1, ThreadType.NONE
 
     def __call__(self, payload: bytes | None, index: int) -> list[int]:
-        packet = None if payload is None else packet_of(payload, index)
-        return [cast(int, frame.opaque) for frame in _decoded(self._context, packet)]
+        packet = None if payload is None else packet_of(payload, (index,))
+        return [number_of(frame) for frame in _decoded(self._context, packet)]
 
 
 def _decoded(context: av.VideoCodecContext, packet: _Packet | None) -> list[av.VideoFrame]:

@@ -15,6 +15,10 @@ _UNITS_PER_CALL = 16
 """Access units decoded before other cameras get their turn: one of 1080p takes about 5 ms."""
 
 
+_REPEATS = 64
+"""Newest units among which a second delivery is noticed: decoding one twice would spoil those after it."""
+
+
 class Missing(Enum):
     """Why there is no picture."""
 
@@ -38,6 +42,7 @@ class OwnDecoder:
 
     def __init__(self) -> None:
         self._waiting: deque[_Unit] = deque()
+        self._pushed: deque[int] = deque(maxlen=_REPEATS)
         self._decided: dict[int, tuple[DecodedUnit, PictureMaker] | None] = {}  # None: never will be a picture
         self._stream: pb.StreamInfo | None = None
         self._decoder: AccessUnitDecoder | None = None
@@ -49,12 +54,15 @@ class OwnDecoder:
         self._broken = True
 
     def push(self, unit: pb.AccessUnit, payload: bytes | None) -> bool:
-        """Takes the next unit in decoding order. False if no picture can ever be made of it.
+        """Takes the next unit in decoding order. False if no picture can ever be made of it, or it came before.
 
         Args:
             unit: describes it.
             payload: what it holds, decrypted; None where it is not to be had.
         """
+        if unit.seq in self._pushed:
+            return False
+        self._pushed.append(unit.seq)
         starts = unit.keyframe and unit.HasField("stream")
         if payload is None or (self._broken and not starts):
             self._broken = True

@@ -147,9 +147,23 @@ def test_frame_threads_change_the_delay_and_nothing_else(tmp_path: Path) -> None
     assert {seq: read_number(picture.y) for seq, picture in shown.items()} == {seq: seq for seq in range(25)}
 
 
+def test_decoders_of_one_process_keep_their_pictures_apart(tmp_path: Path) -> None:
+    """PyAV forgets what came with a packet together with any other packet that carries the same object."""
+    source, units = read(make_video(tmp_path / "a.mp4", b_frames=2))
+    decoders = [AccessUnitDecoder(source.info), AccessUnitDecoder(source.info)]
+    out: list[DecodedUnit] = []
+    for ahead, behind in zip([*units, None, None, None], [None, None, None, *units], strict=True):
+        for decoder, unit in zip(decoders, (ahead, behind), strict=True):
+            if unit is not None:
+                out += decoder.decode(unit.payload, unit.seq, keyframe=unit.keyframe)
+    out += [decided for decoder in decoders for decided in decoder.flush()]
+    assert len(out) == 50
+    assert not any(decided.corrupt for decided in out)
+
+
 def test_packets_end_in_the_zeros_that_decoders_read() -> None:
     for _ in range(50):
-        packet = packet_of(b"\xff" * 1000, 1)
+        packet = packet_of(b"\xff" * 1000, (1,))
         assert ctypes.string_at(packet.buffer_ptr + 1000, 64) == bytes(64)
 
 
