@@ -27,6 +27,8 @@ def read(
     """
     began = clock()
     until_us = window.until_us
+    if window.span_us is not None and window.start.at == "newest":
+        until_us = began + window.span_us
     while not stop.is_set():
         now = clock()
         polled = reader.poll(_WAIT_S, _RECORDS)

@@ -17,7 +17,7 @@ class Window:
     Attributes:
         start: its first record.
         until_us: end, microseconds since 1970 on the broker's clock; None for no end.
-        span_us: where the end is not known yet: so long after the first record.
+        span_us: where the end is not known yet: so long after reading begins, or from the past, after the first record.
     """
 
     start: Start
@@ -39,8 +39,6 @@ def parse_window(start: str, until: str | None, span: str | None, now_us: int) -
     if span is None:
         return Window(first)
     span_us = parse_duration(span)
-    if first.at == "newest":
-        return Window(first, now_us + span_us)
     if first.at == "time":
         return Window(first, first.value + span_us)
     return Window(first, span_us=span_us)

@@ -20,7 +20,7 @@ from services.cli import app
 from services.consume.progress import Progress
 from services.embedded.errors import ExitCode
 from services.schema import pb
-from tests.unit.consume.harness import SECOND, MemoryConnection, end, fill, film, track
+from tests.support.consumed import SECOND, MemoryConnection, end, fill, film, track
 
 
 def veil_tail(*arguments: str | Path) -> Result:

@@ -10,7 +10,7 @@ from services.consume.lookout import Lookout, absence, cameras_on
 from services.consume.outlets import StreamOutlet
 from services.consume.progress import Progress, VideoFigures, duration_words
 from services.consume.video import VideoTail
-from tests.unit.consume.harness import FIRST, fill, film, message, track
+from tests.support.consumed import FIRST, fill, film, message, track
 
 SECOND_US = 1_000_000
 

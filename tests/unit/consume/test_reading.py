@@ -11,7 +11,7 @@ from services.bus.topics import METADATA_TRACKS
 from services.consume.reading import read
 from services.consume.rows import RowReader
 from services.consume.window import Window
-from tests.unit.consume.harness import OLDEST, fill, track
+from tests.support.consumed import OLDEST, fill, track
 
 SECOND_US = 1_000_000
 
@@ -83,7 +83,7 @@ def test_a_busy_topic_does_not_keep_a_finished_window_open(bus: MemoryBus, clock
 
 
 def test_a_window_that_reaches_into_the_future_waits_for_its_end(bus: MemoryBus, clock: Clock) -> None:
-    window = Window(Start("newest"), 12 * SECOND_US)
+    window = Window(Start("newest"), span_us=2 * SECOND_US)
     batches = read(bus.reader(METADATA_TRACKS, window.start), window, (), threading.Event(), clock)
     assert next(batches) == []
     fill(bus, [track(10)])

@@ -16,7 +16,7 @@ from services.consume.rows import Row, RowReader
 from services.consume.tables import JsonLines, ParquetFile, arrow_schema
 from services.media.sink import SinkError
 from services.schema import pb
-from tests.unit.consume.harness import FIRST, message, track
+from tests.support.consumed import FIRST, message, track
 
 STATS = pb.StatsRecord(
     camera_id="gate",

@@ -17,7 +17,7 @@ from services.consume.video import VideoTail
 from services.consume.view import Item
 from services.media.sink import SinkError
 from services.schema import pb
-from tests.unit.consume.harness import FIRST, SECOND, STEP, TICKS, end, film, message
+from tests.support.consumed import FIRST, SECOND, STEP, TICKS, end, film, message
 
 SMALL, LARGE = (160, 96), (192, 128)
 SAME_SIZE = [*film(25), end(25), *film(15, SECOND), end(15, SECOND)]

@@ -54,7 +54,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 
 def test_an_end_counts_from_the_start_or_from_the_first_record() -> None:
-    assert parse_window("newest", None, "10m", NOW) == Window(Start("newest"), NOW + 10 * MINUTE)
+    assert parse_window("newest", None, "10m", NOW) == Window(Start("newest"), span_us=10 * MINUTE)
     assert parse_window("-1h", None, "10m", NOW) == Window(Start("time", NOW - 60 * MINUTE), NOW - 50 * MINUTE)
     assert parse_window("oldest", None, "10m", NOW) == Window(Start("oldest"), span_us=10 * MINUTE)
     assert parse_window("oldest", "-5m", None, NOW) == Window(Start("oldest"), NOW - 5 * MINUTE)
