@@ -23,7 +23,7 @@ def down(folder: Path) -> int:
 def take_down(folder: Path) -> None:
     """Ends every process of the stack in this folder; the cameras first, the broker last."""
     for each in state.load(folder):
-        if not each.alive:
+        if not each.runs():
             _console.print(f"{each.name} was gone already; see {each.log}")
             continue
         began = time.monotonic()

@@ -29,7 +29,7 @@ from services.schema import pb
 
 _FIRST_HEALTH_PORT = 19_100
 _KEY_BYTES = 32
-_FIRST_FRAMES_S = 60.0
+_FIRST_FRAMES_S = 45.0
 _POLL_S = 0.5
 
 
@@ -170,28 +170,30 @@ class Stack:
         """What runs, in the order in which it is ended."""
         return [*self._camera_entries(), *self._service_entries(), *self._server_entries()]
 
-    def wait_for_frames(self, timeout_s: float = _FIRST_FRAMES_S) -> dict[str, int]:
-        """Waits until masked frames of every camera come out: how many were closed before, by camera.
+    def wait_for_frames(self, timeout_s: float = _FIRST_FRAMES_S) -> dict[str, str]:
+        """Waits until every camera has a masked frame that shows something.
 
-        Raises StartError if some camera has none by then that shows anything.
+        Returns why not, by camera, where all frames were closed so far. Raises StartError if a camera has none at all.
         """
-        waiting = {plan.camera_id: 0 for plan in self.plans}
-        closed = dict.fromkeys(waiting, 0)
+        waiting = {plan.camera_id for plan in self.plans}
+        why_closed: dict[str, str] = {}
         deadline = time.monotonic() + timeout_s
         with closing(KafkaBus(self.settings("control-centre"))) as bus:
             reader = bus.reader(VIDEO_REDACTED, Start("oldest"))
-            while waiting:
-                if time.monotonic() > deadline:
-                    raise StartError(_no_frames(waiting, closed, timeout_s))
+            while waiting and time.monotonic() < deadline:
                 for message in reader.poll(_POLL_S):
                     body = pb.RedactedMessage.FromString(message.record.value)
                     if body.WhichOneof("body") != "unit":
                         continue
                     if body.unit.closed:
-                        closed[body.unit.camera_id] += 1
+                        why_closed[body.unit.camera_id] = body.unit.why
                     else:
-                        waiting.pop(body.unit.camera_id, None)
-        return closed
+                        waiting.discard(body.unit.camera_id)
+        if nothing := sorted(waiting - why_closed.keys()):
+            raise StartError(
+                f"nothing of {', '.join(nothing)} came out within {timeout_s:.0f} s; the logs are in {self.folder}"
+            )
+        return {camera: why_closed[camera] for camera in sorted(waiting)}
 
     def _start(self) -> None:
         with self._step("Kafka"):
@@ -210,7 +212,9 @@ class Stack:
         with self._step("services"):
             self._start_services()
         with self._step("first masked frames"):
-            self.wait_for_frames()
+            closed = self.wait_for_frames()
+        for camera, why in closed.items():
+            self._say(f"{camera} shows nothing yet, its frames are closed: {why}")
 
     def _start_triton(self) -> None:
         environment.install()
@@ -265,18 +269,17 @@ class Stack:
             yield from replicas
 
     def _camera_entries(self) -> Iterator[state.Entry]:
-        for plan in self.plans:
-            camera = self.cameras.get(plan.camera_id)
-            if camera is not None and camera.running:
-                address = f"{plan.video.name} → rtsp://127.0.0.1:{self.media.port}/camera/{plan.camera_id}"
-                yield state.entry("camera", plan.camera_id, camera.pid, address, camera.log)
+        for name, camera in self.cameras.items():
+            if camera.running:
+                address = f"rtsp://127.0.0.1:{self.media.port}/camera/{name}"
+                yield state.entry("camera", name, camera.pid, address, camera.log)
 
     def _service_entries(self) -> Iterator[state.Entry]:
         for replicas in self.services.values():
             for service in replicas:
                 if service.running:
-                    urls = service.ready_url, service.metrics_url
-                    yield state.entry("service", service.name, service.pid, service.service, service.log, *urls)
+                    address, urls = f"http://127.0.0.1:{service.port}", (service.ready_url, service.metrics_url)
+                    yield state.entry("service", service.name, service.pid, address, service.log, *urls)
 
     def _server_entries(self) -> Iterator[state.Entry]:
         triton, media = self.triton, self.media
@@ -301,8 +304,3 @@ def _clear(folder: Path) -> None:
             raise StartError(f"a stack runs from {folder} already")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-
-
-def _no_frames(waiting: Mapping[str, int], closed: Mapping[str, int], timeout_s: float) -> str:
-    said = [f"{camera} ({closed[camera]} closed frames)" for camera in waiting]
-    return f"no masked frames that show anything after {timeout_s:.0f} s of: {', '.join(said)}"

@@ -39,8 +39,7 @@ class Entry:
     health: str = ""
     metrics: str = ""
 
-    @property
-    def alive(self) -> bool:
+    def runs(self) -> bool:
         """True while this very process runs."""
         return _born(self.pid) == self.born
 
@@ -68,23 +67,23 @@ def load(folder: Path) -> list[Entry]:
 
 def end(each: Entry, timeout_s: float = _STOP_S) -> bool:
     """Ends a process and what it started: politely, after `timeout_s` by force. True if it had to be forced."""
-    if not each.alive:
+    if not each.runs():
         return False
     _signal(each, signal.SIGTERM)
     deadline = time.monotonic() + timeout_s
-    while each.alive and time.monotonic() < deadline:
+    while each.runs() and time.monotonic() < deadline:
         time.sleep(0.05)
-    forced = each.alive
+    forced = each.runs()
     # Also where it ended by itself: what it started may be left.
     _signal(each, signal.SIGKILL)
-    while each.alive:
+    while each.runs():
         time.sleep(0.05)
     return forced
 
 
 def alive(entries: Sequence[Entry]) -> list[Entry]:
     """Those that run."""
-    return [each for each in entries if each.alive]
+    return [each for each in entries if each.runs()]
 
 
 def _signal(each: Entry, number: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""`make stack-status`: what of a stack runs, and whether each service says that it works."""
+"""`make stack-status`: what of a stack runs, and where."""
 
 from pathlib import Path
 
@@ -16,5 +16,5 @@ def status(folder: Path) -> int:
     if not recorded:
         _console.print(f"No stack was started in {folder}; `make stack` starts one.")
         return 1
-    show(recorded)
+    show(folder, recorded)
     return 0 if len(state.alive(recorded)) == len(recorded) else 1

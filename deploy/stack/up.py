@@ -1,7 +1,6 @@
 """`make stack`: brings the whole system up in the background, and says what runs where."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,12 +14,13 @@ from deploy.stack.process import StartError
 from deploy.stack.site import CameraPlan
 from deploy.stack.stack import Stack, StackOptions
 from deploy.triton.environment import EnvironmentMissing
+from services.bus.interface import BusLost
 from services.detect.catalogue import ModelMissing
 from services.media.sources import SourceError
 from services.policy.problems import ConfigError
 
 _SAMPLES = ("bikes.mp4", "carphone_pristine.mp4")
-_FAILURES = (StartError, EnvironmentMissing, ModelMissing, SourceError, ConfigError, RuntimeError, OSError)
+_FAILURES = (StartError, BusLost, EnvironmentMissing, ModelMissing, SourceError, ConfigError, RuntimeError, OSError)
 
 _console = Console(highlight=False, soft_wrap=True)
 
@@ -41,7 +41,7 @@ def up(given: argparse.Namespace) -> int:
     recorded = state.load(folder)
     running = state.alive(recorded)
     if running and len(running) == len(recorded):
-        show(recorded)
+        show(folder, recorded)
         _console.print("It runs already; `make stack-down` ends it.")
         return 0
     if running:
@@ -57,7 +57,7 @@ def up(given: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         _console.print("Interrupted; everything that was started has been ended.")
         return 130
-    show(stack.entries())
+    show(folder, stack.entries())
     _suggest(stack)
     return 0
 
@@ -73,30 +73,32 @@ def options_of(given: argparse.Namespace) -> StackOptions:
     return StackOptions(brokers=given.brokers, secure=not given.plain, triton=not given.no_triton, fused=given.fused)
 
 
-def show(entries: Sequence[state.Entry]) -> None:
+def show(folder: Path, entries: Sequence[state.Entry]) -> None:
     """A table of what runs where."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("what", "pid", "where", "metrics", "log"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("what", no_wrap=True)
+    table.add_column("pid", justify="right", no_wrap=True)
+    table.add_column("where", overflow="fold")
+    table.add_column(f"log, in {_shown(folder)}", overflow="fold")
     for each in entries:
-        log = Path(each.log)
-        shown = log.relative_to(Path.cwd()) if log.is_relative_to(Path.cwd()) else log
-        pid = str(each.pid) if each.alive else "[red]gone[/]"
-        table.add_row(each.name, pid, each.address, each.metrics, str(shown))
+        pid = str(each.pid) if each.runs() else "[red]gone[/]"
+        table.add_row(each.name, pid, each.address, str(Path(each.log).relative_to(folder.absolute())))
     _console.print(table)
 
 
+def _shown(path: Path) -> Path:
+    """A path as seen from here, where that is shorter."""
+    return path.absolute().relative_to(Path.cwd()) if path.absolute().is_relative_to(Path.cwd()) else path
+
+
 def _suggest(stack: Stack) -> None:
-    first = stack.plans[0].camera_id
-    env = stack.folder / "control-centre.env"
+    folder, first = _shown(stack.folder), stack.plans[0].camera_id
+    tail = f"veil tail video.redacted --camera {first} --env {folder}/control-centre.env"
     _console.print(f"""
-Try next:
-  veil watch                                             frames, lag and age, live
-  ffplay -rtsp_transport tcp {stack.media.url(f"masked/{first}")}    the masked picture
-  set -a; . {env}; veil tail video.redacted --camera {first} > masked.h264
-  make stack-status                                      what runs where
-  make stack-down                                        end it all""")
+Each service has /ready, /live and /metrics. Try next:
 
-
-if __name__ == "__main__":
-    sys.exit("run `python -m deploy.stack up`")
+  veil watch --stack {folder}/{state.NAME}
+  {tail} | ffplay -
+  ffplay -rtsp_transport tcp {stack.media.url(f"masked/{first}")}
+  make stack-status
+  make stack-down""")

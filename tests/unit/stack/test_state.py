@@ -50,15 +50,15 @@ def test_a_process_is_ended_and_its_children_too(tmp_path: Path) -> None:
     process.wait_until(lambda: b"on" in process.log.read_bytes(), 5)
     (child_pid,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     left = state.entry("server", "child", int(child_pid), "", process.log)
-    assert left.alive
+    assert left.runs()
     each = state.entry("server", "parent", process.pid, "", process.log)
     assert not state.end(each, timeout_s=5)
-    assert not each.alive
+    assert not each.runs()
     process.stop()
     deadline = time.monotonic() + 5
-    while left.alive and time.monotonic() < deadline:
+    while left.runs() and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not left.alive
+    assert not left.runs()
 
 
 def test_one_that_does_not_want_to_end_is_killed(tmp_path: Path) -> None:
@@ -67,14 +67,14 @@ def test_one_that_does_not_want_to_end_is_killed(tmp_path: Path) -> None:
     process.wait_until(lambda: b"on" in process.log.read_bytes(), 5)
     each = state.entry("server", "stubborn", process.pid, "", process.log)
     assert state.end(each, timeout_s=0.3)
-    assert not each.alive
+    assert not each.runs()
     process.stop()
 
 
 def test_another_process_that_got_the_pid_is_left_alone(tmp_path: Path, sleeper: ServerProcess) -> None:
     recorded = state.entry("server", "kafka-1", sleeper.pid, "", sleeper.log)
     reused = replace(recorded, born=recorded.born - 1)
-    assert not reused.alive
+    assert not reused.runs()
     state.save(tmp_path, [reused])
     take_down(tmp_path)
     assert sleeper.running
