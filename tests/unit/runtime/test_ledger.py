@@ -69,3 +69,18 @@ def test_i6_never_commits_past_an_unfinished_offset(order: list[int], finished: 
         done.add(offset)
         for committable in ledger.take_commits().values():
             assert set(range(committable.next_offset)) <= done
+
+
+def test_what_is_finished_twice_or_was_never_here_leaves_nothing_behind() -> None:
+    ledger = delivered(0, 1)
+    ledger.finish([at(0), at(0)])
+    ledger.finish([at(0)])
+    ledger.forget([SOURCE])
+    ledger.finish([at(1)])
+    other = Position(TopicPartition("redactions", 3), 7)
+    ledger.finish([other])
+    ledger.deliver(at(0))
+    assert not ledger.take_commits(), "it came again and is not finished yet"
+    ledger.finish([at(0)])
+    assert ledger.take_commits() == {SOURCE: Committable(1)}
+    assert not any(ledger._finished.values())
