@@ -20,8 +20,9 @@ from services.bus.kafka_admin import KafkaAdmin
 from services.bus.kafka_settings import KafkaSettings
 from services.bus.kafka_table import principals
 
-_FORMAT_TIMEOUT_S = 60
-_START_TIMEOUT_S = 60
+_FORMAT_TIMEOUT_S = 120
+# 5 s on an idle machine with two cores, 40 s were seen on one that a dozen others shared.
+_START_TIMEOUT_S = 120
 # Writing the classes down takes 4 s on an idle machine; a file that is cut short would be worse than none.
 _LAYING_OUT_TIMEOUT_S = 120
 # Servers that start at the same moment look in different places.
@@ -75,6 +76,11 @@ class KafkaServer:
     def ca_file(self) -> Path | None:
         """What clients verify the brokers with; None without TLS."""
         return self.folder / "tls" / "ca.pem" if self.secure else None
+
+    @property
+    def internal_ports(self) -> list[int]:
+        """Where brokers and controllers talk to each other."""
+        return [port for ports in self._ports for port in (ports.internal, ports.controller)]
 
     @property
     def pids(self) -> list[int]:

@@ -52,8 +52,8 @@ def broker_config(node: int, brokers: Sequence[BrokerPorts], data: Path, tls: Pa
         "message.max.bytes": str(MAX_MESSAGE_BYTES),
         "replica.fetch.max.bytes": str(MAX_MESSAGE_BYTES),
         # A group of one machine is complete at once; the usual 3 s would be added to every recovery.
-        # A broker that was killed may come back under its number once its old session is over; 9 s is the default.
-        "broker.session.timeout.ms": "4000",
+        # A broker that was killed may come back under its number once its old session is over, which is 9 s by default.
+        "broker.session.timeout.ms": "6000",
         "broker.heartbeat.interval.ms": "1000",
         "group.initial.rebalance.delay.ms": "0",
         # What is past its retention should go soon, not when five minutes happen to be over.

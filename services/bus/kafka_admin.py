@@ -1,6 +1,6 @@
 """Brings a broker's topics and access rules in line with the table: `plan` says what differs, `apply` changes it."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
@@ -20,7 +20,7 @@ from kafka.admin import (
 )
 from kafka.errors import KafkaError
 
-from services.bus.kafka_client import check_broker, client_options, prepare_process, sentence
+from services.bus.kafka_client import check_broker, client_options, prepare_process
 from services.bus.kafka_settings import KafkaSettings
 from services.bus.kafka_table import Acl, KafkaTopic, kafka_acls, kafka_topics, principals
 
@@ -75,7 +75,7 @@ def difference(topics: Collection[KafkaTopic], acls: frozenset[Acl], found: Foun
         configs={name: change for name, change in changes.items() if change},
         add=tuple(sorted(acls - found.acls)),
         remove=tuple(sorted(acl for acl in found.acls - acls if _concerns_us(acl, ours))),
-        problems=tuple(problem for wanted, actual in there for problem in _problems(wanted, actual)),
+        problems=tuple(_problems(there)),
     )
 
 
@@ -197,24 +197,32 @@ def _one_sentence(what: str) -> Iterator[None]:
     try:
         yield
     except KafkaError as error:
-        raise AdminError(sentence(what, error)) from error
+        raise AdminError(f"{what}: {error}") from error
 
 
 def _changed(wanted: Mapping[str, str], actual: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in wanted.items() if actual.get(key) != value}
 
 
-def _problems(wanted: KafkaTopic, actual: KafkaTopic) -> Iterator[str]:
-    if actual.partitions != wanted.partitions:
-        why = "and topics that are joined need the same number" if wanted.joined else "and cameras would change theirs"
+def _problems(there: Sequence[tuple[KafkaTopic, KafkaTopic]]) -> Iterator[str]:
+    joined = {f"{have.name} {have.partitions}": have.partitions for want, have in there if want.joined}
+    if len({*joined.values()}) > 1:
         yield (
-            f"{wanted.name} has {actual.partitions} partitions instead of {wanted.partitions}, {why}: "
-            "set VEIL_KAFKA_PARTITIONS to what is there, or make the topics anew."
+            "Topics that are joined have different numbers of partitions, so frames would miss their masks: "
+            f"{', '.join(joined)}. Make them anew."
         )
-    if actual.replication != wanted.replication:
+    if many := [f"{have.name} {have.partitions}" for want, have in there if have.partitions != want.partitions]:
         yield (
-            f"{wanted.name} has {actual.replication} copies instead of {wanted.replication}: set "
-            "VEIL_KAFKA_REPLICATION to what is there, or reassign its partitions."
+            f"Partitions are another number than VEIL_KAFKA_PARTITIONS asks for: {', '.join(many)}. Set it to what is "
+            "there, or make the topics anew: cameras would change partitions with frames on their way."
+        )
+    copies = [
+        f"{actual.name} {actual.replication}" for wanted, actual in there if actual.replication != wanted.replication
+    ]
+    if copies:
+        yield (
+            f"Copies are another number than VEIL_KAFKA_REPLICATION asks for: {', '.join(copies)}. Set it to what is "
+            "there, or reassign the partitions."
         )
 
 
