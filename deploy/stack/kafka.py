@@ -58,7 +58,8 @@ class KafkaServer:
         self.replication = brokers
         if ports and len(ports) != brokers:
             raise ValueError(f"{brokers} brokers need as many ports, not {len(ports)}")
-        free = free_ports(random.randint(*_FIRST_PORTS))  # noqa: S311, no secret
+        first = random.randint(*_FIRST_PORTS)  # noqa: S311, no secret
+        free = (port for port in free_ports(first) if port not in ports)
         clients = ports or [next(free) for _ in range(brokers)]
         self._ports = [BrokerPorts(client, next(free), next(free)) for client in clients]
         self._partitions = partitions
