@@ -1,1 +1,1 @@
-"""Detectors: one interface, their homes (in process, Triton), and the catalogue of models."""
+"""Detectors: one interface, their homes (in process, Triton: deploy/triton/README.md), and the catalogue of models."""
