@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from prometheus_client import Counter
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.bus.interface import Bus, BusLost
@@ -39,7 +39,7 @@ class ServiceError(Exception):
 class ServiceSettings(BaseSettings):
     """What every service process needs, read from VEIL_SERVICE_…."""
 
-    model_config = SettingsConfigDict(env_prefix="VEIL_SERVICE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="VEIL_SERVICE_", env_ignore_empty=True, frozen=True, extra="forbid")
 
     site: Path | None = Field(None, description="Site file: cameras, policies, outputs.")
     health_port: int = Field(
@@ -92,7 +92,12 @@ def serve(
 
     Returns the exit status: 0 after a stop or a finished stage, 1 after an error, which is logged.
     """
-    settings = settings or ServiceSettings()
+    try:
+        settings = settings or ServiceSettings()
+    except ValidationError as error:
+        configure_logs()
+        _log.error("%s can't start: %s", name, _sentence(error))
+        return 1
     configure_logs(settings.log_level, as_json=settings.log_json)
     keep_freed_memory()
     beat = Heartbeat()
@@ -101,11 +106,19 @@ def serve(
             make_stage = prepare(settings)
             health = HealthServer({name: beat}, settings.health_port, settings.health_host)
         except Exception as error:  # noqa: BLE001, whatever keeps it from starting is said in one line
-            _log.error("%s can't start: %s", name, error, exc_info=settings.log_level == "DEBUG")
+            _log.error("%s can't start: %s", name, _sentence(error), exc_info=settings.log_level == "DEBUG")
             return 1
         with closing(health):
             _log.info("%s starts; health on port %d", name, health.port)
             return _Service(name, make_stage, make_bus, settings, runner or RunnerSettings(), beat, stop).run()
+
+
+def _sentence(error: Exception) -> str:
+    """What is wrong, in one line; of settings, which."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    found = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+    return f"{error.title}: {'; '.join(found)}"
 
 
 class _Service:
