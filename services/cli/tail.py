@@ -205,7 +205,7 @@ def _tail(request: _Request, stop: Event, progress: "Progress") -> "Tail":
 
     stdout = partial(standard_output, stop)
     if request.topic is VIDEO_REDACTED:
-        outlet = video_outlet(request.form, request.out, stdout, progress.tell)
+        outlet = video_outlet(request.form, request.out, stdout, progress.tell, stop.wait)
         video = VideoTail(outlet, progress.tell, request.epoch)
         progress.figures = None if request.quiet else VideoFigures(request.cameras[0], video)
         return video

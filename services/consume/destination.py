@@ -13,6 +13,7 @@ from services.consume.outlets import (
     StreamFileOutlet,
     StreamFormat,
     StreamOutlet,
+    Wait,
 )
 from services.consume.tables import JsonLines, ParquetFile, Table
 from services.media.muxing import Writer
@@ -26,7 +27,9 @@ _STREAM_FILES: dict[str, StreamFormat] = {".ts": "ts", ".h264": "h264", ".264": 
 OpenStdout = Callable[[], Writer]
 
 
-def video_outlet(form: str | None, out: str | None, stdout: OpenStdout, tell: Callable[[str], object]) -> Outlet:
+def video_outlet(
+    form: str | None, out: str | None, stdout: OpenStdout, tell: Callable[[str], object], wait: Wait
+) -> Outlet:
     """Where video goes. Raises ConsumeError where the two don't fit.
 
     Args:
@@ -34,6 +37,7 @@ def video_outlet(form: str | None, out: str | None, stdout: OpenStdout, tell: Ca
         out: file, folder or address; None for standard output.
         stdout: opens standard output.
         tell: told of further files.
+        wait: waits so many seconds, or less when it is time to leave.
     """
     if form is not None and form not in get_args(StreamFormat):
         raise ConsumeError(f"video has the formats {', '.join(get_args(StreamFormat))}, not {form}")
@@ -49,7 +53,7 @@ def video_outlet(form: str | None, out: str | None, stdout: OpenStdout, tell: Ca
         raise ConsumeError(
             f"{out}: video goes to a .mp4, .mkv, .ts or .h264 file, FOLDER/index.m3u8 for HLS, or an rtsp:// address"
         ) from error
-    return FilesOutlet(target, tell) if target.kind in ("mp4", "mkv") else ServerOutlet(target)
+    return FilesOutlet(target, tell) if target.kind in ("mp4", "mkv") else ServerOutlet(target, wait)
 
 
 def row_table(topic: Topic, form: str | None, out: str | None, stdout: OpenStdout) -> Table:

@@ -1,6 +1,7 @@
 """Where tailed video goes: a pipe or stream file that goes on for ever, numbered files, an HLS folder, a server."""
 
 import os
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from io import FileIO
@@ -25,6 +26,10 @@ _OPTIONS = {
 }
 _GOES_ON: tuple[StreamFormat, ...] = ("ts", "h264")
 _FIRST_S = Fraction(1)
+_AHEAD_S = 0.5
+_LONGEST_STEP_S = 2.0
+
+Wait = Callable[[float], object]
 
 
 class Segment(Protocol):
@@ -184,14 +189,62 @@ class FilesOutlet:
 
 
 class ServerOutlet:
-    """An HLS folder, where a new epoch follows after a discontinuity, or an RTSP server, published to anew."""
+    """An HLS folder, where a new epoch follows after a discontinuity, or an RTSP server, published to anew.
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    Those who watch there watch now: the past is handed out at the pace at which it happened.
+
+    Args:
+        target: an hls or rtsp target.
+        wait: waits so many seconds, or less when it is time to leave.
+        now: seconds, monotonic.
+    """
+
+    def __init__(self, target: Target, wait: Wait, now: Callable[[], float] = time.monotonic) -> None:
+        self._target, self._wait, self._now = target, wait, now
 
     def open(self, first: pb.RedactedUnit) -> Segment:
         """A sink of services/media."""
-        return open_sink(self._target, first, None, live=True)
+        return Paced(open_sink(self._target, first, None, live=True), first, self._wait, self._now)
 
     def close(self) -> None:
         """Each segment has ended its part."""
+
+
+class Paced:
+    """A segment that is written to at the pace of the stream's times, at most _AHEAD_S ahead of it.
+
+    What comes live is never held back. After a gap in the stream, or a time that went back, the pace begins anew.
+    """
+
+    def __init__(self, segment: Segment, first: pb.RedactedUnit, wait: Wait, now: Callable[[], float]) -> None:
+        self._segment, self._wait, self._now = segment, wait, now
+        self._time_base = Fraction(first.time_base_num, first.time_base_den)
+        self._origin = now() - self._seconds(first)
+        self._last = self._seconds(first)
+
+    @property
+    def shed(self) -> int:
+        """Access units left out because the other side was too slow or away."""
+        return self._segment.shed
+
+    def write(self, unit: pb.RedactedUnit) -> None:
+        """Takes the next access unit, when its time has come. Raises SinkError."""
+        seconds = self._seconds(unit)
+        if not 0 <= seconds - self._last <= _LONGEST_STEP_S:
+            self._origin = self._now() - seconds
+        self._last = seconds
+        ahead = self._origin + seconds - self._now()
+        if ahead > _AHEAD_S:
+            self._wait(ahead - _AHEAD_S)
+        self._segment.write(unit)
+
+    def finish(self) -> None:
+        """All were written. Raises SinkError."""
+        self._segment.finish()
+
+    def join(self, timeout_s: float) -> None:
+        """Waits until what was taken has gone out."""
+        self._segment.join(timeout_s)
+
+    def _seconds(self, unit: pb.RedactedUnit) -> float:
+        return float(unit.pts * self._time_base)

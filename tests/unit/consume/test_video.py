@@ -1,6 +1,7 @@
 """Redacted video in whatever it is written to: it decodes, frame by frame, across epochs and picture sizes."""
 
 import io
+import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -12,12 +13,13 @@ import pytest
 from services.consume.destination import video_outlet
 from services.consume.errors import ConsumeError
 from services.consume.follow import follow
-from services.consume.outlets import Outlet, StreamFormat, StreamOutlet
+from services.consume.outlets import Outlet, Paced, StreamFormat, StreamOutlet, Wait
 from services.consume.video import VideoTail
 from services.consume.view import Item
 from services.media.sink import SinkError
 from services.schema import pb
 from tests.support.consumed import FIRST, SECOND, STEP, TICKS, end, film, message
+from tests.support.rtsp_server import Receiver
 
 SMALL, LARGE = (160, 96), (192, 128)
 SAME_SIZE = [*film(25), end(25), *film(15, SECOND), end(15, SECOND)]
@@ -38,6 +40,10 @@ class Pipe(bytearray):
 
 def no_stdout() -> Pipe:
     raise AssertionError("standard output was opened")
+
+
+def to(out: Path | str, form: str | None = None, wait: Wait = time.sleep) -> Outlet:
+    return video_outlet(form, str(out), no_stdout, print, wait)
 
 
 def run(outlet: Outlet, items: Sequence[Item], epoch: int | None = None) -> tuple[VideoTail, list[str]]:
@@ -109,7 +115,7 @@ def test_files_are_numbered_and_nothing_is_overwritten(tmp_path: Path, name: str
     taken = path.with_stem("gate-2")
     taken.write_bytes(b"mine")
     told: list[str] = []
-    run(video_outlet(None, str(path), no_stdout, told.append), items)
+    run(video_outlet(None, str(path), no_stdout, told.append, time.sleep), items)
     further = path.with_stem("gate-3")
     assert [len(decoded(path)), len(decoded(further))] == [25, 15]
     assert taken.read_bytes() == b"mine"
@@ -120,21 +126,67 @@ def test_files_are_numbered_and_nothing_is_overwritten(tmp_path: Path, name: str
 
 @pytest.mark.parametrize(("name", "demuxer"), [("gate.ts", "mpegts"), ("gate.h264", "h264")])
 def test_a_stream_file_holds_all_epochs(tmp_path: Path, name: str, demuxer: str) -> None:
-    run(video_outlet(None, str(tmp_path / name), no_stdout, print), SAME_SIZE)
+    run(to(tmp_path / name), SAME_SIZE)
     assert [file.name for file in tmp_path.iterdir()] == [name]
     assert len(decoded(tmp_path / name, demuxer)) == 40
 
 
 def test_hls_goes_on_after_a_discontinuity(tmp_path: Path) -> None:
-    run(video_outlet(None, str(tmp_path / "hls" / "index.m3u8"), no_stdout, print), OTHER_SIZE)
+    run(to(tmp_path / "hls" / "index.m3u8", wait=lambda _: None), OTHER_SIZE)
     playlist = (tmp_path / "hls" / "index.m3u8").read_text()
     assert playlist.count("#EXTINF") == 2
     assert "#EXT-X-DISCONTINUITY\n" in playlist
 
 
+def test_an_rtsp_server_gets_every_frame_at_its_pace() -> None:
+    """Two seconds of the past: a server that watches live must not get them in a burst and shed them."""
+    began = time.monotonic()
+    with Receiver() as receiver:
+        tail, _ = run(to(receiver.url), film(50))
+    assert receiver.error is None
+    assert (receiver.pictures, tail.left_out) == (50, "")
+    assert time.monotonic() - began > 1.4
+
+
+def test_what_comes_live_is_not_held_back_and_a_gap_begins_the_pace_anew() -> None:
+    clock, waits, written = [100.0], list[float](), list[int]()
+
+    class Written:
+        shed = 0
+
+        def write(self, unit: pb.RedactedUnit) -> None:
+            written.append(unit.seq)
+
+        def finish(self) -> None: ...
+
+        def join(self, timeout_s: float) -> None: ...
+
+    def wait(seconds: float) -> None:
+        waits.append(round(seconds, 2))
+        clock[0] += seconds
+
+    units = film(100)
+    paced = Paced(Written(), units[0], wait, lambda: clock[0])
+    for unit in units[:25]:
+        paced.write(unit)
+        clock[0] += 0.04
+    assert waits == []
+    for unit in units[25:50]:  # a second of the past, at once
+        paced.write(unit)
+    assert sum(waits) == pytest.approx(0.46, abs=0.05)
+    for unit in units[50:]:
+        unit.pts += 3600 * 12800  # an hour later in the stream
+    clock[0] += 5
+    waits.clear()
+    for unit in units[50:55]:
+        paced.write(unit)
+    assert waits == []
+    assert written == list(range(55))
+
+
 @pytest.mark.parametrize("name", ["gate.mp4", "gate.ts"])
 def test_where_nothing_came_no_file_is_left(tmp_path: Path, name: str) -> None:
-    run(video_outlet(None, str(tmp_path / name), no_stdout, print), [end(0)])
+    run(to(tmp_path / name), [end(0)])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -210,9 +262,12 @@ def test_times_are_those_of_the_camera() -> None:
 @pytest.mark.parametrize(
     ("ask", "told"),
     [
-        (lambda: video_outlet("avi", None, no_stdout, print), "formats ts, h264, mp4, mkv, not avi"),
-        (lambda: video_outlet("ts", "a.mp4", no_stdout, print), "a file's suffix says what it is"),
-        (lambda: video_outlet(None, "a.avi", no_stdout, print), "video goes to a .mp4, .mkv, .ts or .h264 file"),
+        (lambda: video_outlet("avi", None, no_stdout, print, time.sleep), "formats ts, h264, mp4, mkv, not avi"),
+        (lambda: to("a.mp4", "ts"), "a file's suffix says what it is"),
+        (
+            lambda: to("a.avi"),
+            "video goes to a .mp4, .mkv, .ts or .h264 file",
+        ),
     ],
 )
 def test_destinations_that_make_no_sense(ask: Callable[[], object], told: str) -> None:
