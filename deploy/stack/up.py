@@ -83,7 +83,8 @@ def show(folder: Path, entries: Sequence[state.Entry]) -> None:
     for each in entries:
         pid = str(each.pid) if each.runs() else "[red]gone[/]"
         table.add_row(each.name, pid, each.address, str(Path(each.log).relative_to(folder.absolute())))
-    _console.print(table)
+    # In a log, unlike a terminal, a long line does no harm.
+    _console.print(table, width=None if _console.is_terminal else 120)
 
 
 def _shown(path: Path) -> Path:
