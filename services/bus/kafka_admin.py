@@ -1,5 +1,6 @@
 """Brings a broker's topics and access rules in line with the table: `plan` says what differs, `apply` changes it."""
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -23,6 +24,8 @@ from kafka.errors import KafkaError
 from services.bus.kafka_client import check_broker, client_options, prepare_process
 from services.bus.kafka_settings import KafkaSettings
 from services.bus.kafka_table import Acl, KafkaTopic, kafka_acls, kafka_topics, principals
+
+_LOOK_S = 0.2
 
 
 class AdminError(RuntimeError):
@@ -101,9 +104,10 @@ class KafkaAdmin:
         return difference(kafka_topics(self._settings), kafka_acls() if secured else frozenset(), found)
 
     def apply(self, plan: Plan) -> None:
-        """Makes the changes; access that is too much is taken away first. Never deletes a topic, never moves a camera.
+        """Makes the changes and waits until the broker shows them; access that is too much is taken away first.
 
-        Raises AdminError where the plan has problems: then nothing was changed.
+        Never deletes a topic, never moves a camera. Raises AdminError where the plan has problems: then nothing was
+        changed.
         """
         if plan.problems:
             raise AdminError(" ".join(plan.problems))
@@ -115,6 +119,12 @@ class KafkaAdmin:
             self._configure(plan.configs)
         with _one_sentence("access rules could not be added"):
             self._add(plan.add)
+        # The controller answers before the brokers know.
+        deadline = time.monotonic() + self._settings.delivery_timeout_s
+        while not self.plan().empty:
+            if time.monotonic() > deadline:
+                raise AdminError("the broker took the changes but does not show them yet: look again with veil topics")
+            time.sleep(_LOOK_S)
 
     def close(self) -> None:
         """Closes the connection."""
@@ -128,7 +138,9 @@ class KafkaAdmin:
 
     def _topics(self) -> dict[str, KafkaTopic]:
         wanted = {topic.name: topic for topic in kafka_topics(self._settings)}
-        described = [topic for topic in self._client.describe_topics() if topic["name"] in wanted]
+        described = [
+            topic for topic in self._client.describe_topics() if topic["name"] in wanted and not topic["error_code"]
+        ]
         configs = self._configs([topic["name"] for topic in described])
         return {
             topic["name"]: KafkaTopic(
