@@ -1,6 +1,7 @@
 """The outputs of one epoch of one camera: opened together once it is known what they hold, failing one by one."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
@@ -10,6 +11,9 @@ from services.schema import pb
 
 _log = logging.getLogger(__name__)
 
+# Most that is held while sound is waited for: seconds of the stream, which a broken camera's times may not reach.
+_HOLD_BYTES = 8 << 20
+
 OpenSink = Callable[[Target, pb.RedactedUnit, pb.AudioUnit | None, bool], Sink]
 """target, first access unit, first packet of sound, live → sink. Raises SinkError."""
 
@@ -18,7 +22,7 @@ class Outputs:
     """Hands access units and sound to every sink.
 
     A container must be told of sound before its first byte is written. Where the policy keeps sound, access units are
-    therefore held back until its first packet is there, or until they span `audio_wait_s`.
+    therefore held back until its first packet is there, or until they span `audio_wait_s` or fill the hold.
 
     Args:
         targets: where to.
@@ -42,7 +46,8 @@ class Outputs:
         self._wants_audio, self._audio_wait_s = wants_audio, audio_wait_s
         self._open_sink, self._on_failure = open_sink, on_failure
         self._held: list[pb.RedactedUnit] | None = []
-        self._held_audio: list[pb.AudioUnit] = []
+        self._held_audio: deque[pb.AudioUnit] = deque()
+        self._held_bytes = 0
         self._sinks: list[tuple[Target, Sink]] = []
         self._seen: dict[Target, tuple[int, int]] = {}
 
@@ -53,8 +58,10 @@ class Outputs:
             self._count()
             return
         self._held.append(unit)
+        self._held_bytes += len(unit.payload)
         span = (unit.pts - self._held[0].pts) * Fraction(unit.time_base_num, unit.time_base_den)
-        if not self._wants_audio or self._held_audio or span >= self._audio_wait_s:
+        full = self._held_bytes >= _HOLD_BYTES
+        if not self._wants_audio or self._held_audio or span >= self._audio_wait_s or full:
             self._open()
 
     def write_audio(self, unit: pb.AudioUnit) -> None:
@@ -63,6 +70,9 @@ class Outputs:
             self._each(lambda sink: sink.write_audio(unit))
             return
         self._held_audio.append(unit)
+        self._held_bytes += len(unit.inline)
+        while self._held_bytes > _HOLD_BYTES:
+            self._held_bytes -= len(self._held_audio.popleft().inline)
         if self._held:
             self._open()
 
@@ -83,7 +93,7 @@ class Outputs:
 
     def _open(self) -> None:
         held, audio = self._held or [], self._held_audio
-        self._held, self._held_audio = None, []
+        self._held, self._held_audio = None, deque()
         for target in self._targets:
             try:
                 sink = self._open_sink(target, held[0], audio[0] if audio else None, self._live)

@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from services.bus.topics import VIDEO_REDACTED, VIDEO_RENDERED
 from services.encoder.settings import EncoderSettings
 from services.encoder.stage import EncoderStage
 from services.media.planar_jpeg import PlanarJpegEncoder
+from services.media.sink import Target
 from services.policy.book import StaticPolicyBook
 from services.policy.model import Policy
 from services.runtime.runner import Runner
@@ -24,7 +26,7 @@ from services.runtime.stage import Emission
 from services.schema import pb
 from tests.support.annexb import decoded
 from tests.support.dying import DyingBus, Killed
-from tests.support.redacted import tone
+from tests.support.redacted import times_of, tone
 from tests.support.rendered import EPOCH, Messages, end_of, frame, luma_of, picture
 
 TIME_BASE = Fraction(1, 12800)
@@ -79,7 +81,7 @@ def run_until_killed(bus: MemoryBus, uses: int, commit_every_s: float = 0.0) -> 
         runner.run(threading.Event())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     kills=st.lists(st.integers(1, 90), max_size=6),
     live=st.booleans(),
@@ -149,6 +151,33 @@ def test_i6_sound_and_the_end_go_out_once_after_a_restart() -> None:
         assert sum(message.HasField("end") for message in whole) == 1
         assert whole[-1].HasField("end")
         assert [position for emission in again for position in emission.done] == [m.position for m in source]
+
+
+@pytest.mark.parametrize(
+    ("live", "location", "left", "resumed"),
+    [
+        (True, "out.mp4", "out-20231114T221320000000Z.mp4", "out-from-7-20231114T221320000000Z.mp4"),
+        (False, "out.mp4", "out.mp4.part", "out-from-7.mp4"),
+        (False, "hls/index.m3u8", "hls.part", "hls-from-7"),
+        (True, "hls/index.m3u8", "hls", "hls"),
+    ],
+)
+def test_what_another_encoder_has_written_of_an_epoch_stays(
+    live: bool, location: str, left: str, resumed: str, tmp_path: Path
+) -> None:
+    """The camera's partition goes, and its rest is written beside what was written, by whoever takes it over."""
+    targets = {"gate": [Target.parse(str(tmp_path / location))]}
+    messages = Messages()
+    first = EncoderStage(ON_A_BROKER, targets)
+    run(first, messages.all([rendered(seq, "gate", live=live) for seq in range(7)]))
+    first.forget([TopicPartition(VIDEO_RENDERED.name, 0)])
+    assert [file.name for file in tmp_path.iterdir()] == [left]
+    second = EncoderStage(ON_A_BROKER, targets)
+    run(second, messages.all([*(rendered(seq, "gate", live=live) for seq in range(7, 20)), end_of(20)]))
+    assert not second.failures
+    assert {file.name for file in tmp_path.iterdir()} == {left, resumed}
+    if location == "out.mp4":
+        assert (len(times_of(tmp_path / left)), len(times_of(tmp_path / resumed))) == (7, 13)
 
 
 def test_i6_what_no_encoder_sent_teaches_nothing() -> None:
