@@ -23,6 +23,7 @@ TIME_BASE = Fraction(1, 12800)
 SETTINGS = EncoderSettings(preset="ultrafast", reorder=False, queue_mb=1)
 KEEPS_SOUND = StaticPolicyBook(default=Policy.model_validate({"name": "p", "sound": "keep"}))
 JPEG = PlanarJpegEncoder(80).encode(picture(0))
+LARGER = PlanarJpegEncoder(80).encode(picture(0, 640, 480))
 HUGE = 10**9
 
 _INT64 = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(-2, 1000), st.sampled_from([2**53, -(2**53), 2**62]))
@@ -142,6 +143,17 @@ def test_absurd_values_are_named(fields: dict[str, object], reason: str) -> None
         stage.submit(message_of(pb.RenderedMessage(frame=body).SerializeToString()))
 
 
+@pytest.mark.parametrize("rate", [math.nan, math.inf, -math.inf, -1.0, 1e-30, 1e-3, 1e9, 3e38])
+@pytest.mark.parametrize("base", [Fraction(1, 12800), Fraction(1, 10**9), Fraction(10)])
+def test_a_rate_beyond_reason_is_as_good_as_none(rate: float, base: Fraction) -> None:
+    stage, messages = EncoderStage(SETTINGS, {}), Messages()
+    for seq in range(2):
+        stage.submit(messages(frame(seq, 512 * seq, base, frame_rate=rate)))
+        [emission] = stage.completed()
+        unit = pb.RedactedMessage.FromString(emission.records[0].value).unit
+        assert unit.duration == max(1, round(1 / (25 * base)))
+
+
 def test_an_epoch_from_the_future_does_not_end_the_running_one() -> None:
     stage, messages = EncoderStage(SETTINGS, {}, clock=lambda: EPOCH), Messages()
     assert offer(stage, messages(frame(0, 0, TIME_BASE)))
@@ -159,7 +171,7 @@ def _resized(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize(
     "jpeg",
-    [_resized(65500, 65500), JPEG[:-2] + _resized(65500, 65500)[2:], _resized(640, 480)],
+    [_resized(65500, 65500), JPEG[:-2] + _resized(65500, 65500)[2:], LARGER],
     ids=["huge", "huge behind a good one", "larger than its frame"],
 )
 def test_i7_a_jpeg_that_says_it_is_larger_than_its_frame_gets_no_memory(jpeg: bytes) -> None:
@@ -171,8 +183,7 @@ def test_i7_a_jpeg_that_says_it_is_larger_than_its_frame_gets_no_memory(jpeg: by
 
 def test_i7_a_jpeg_counts_as_large_as_its_picture() -> None:
     stage = EncoderStage(SETTINGS, {})
-    large = PlanarJpegEncoder(60).encode(picture(0, 640, 480))
-    body = frame(0, 0, TIME_BASE, width=640, height=480, jpeg=large)
+    body = frame(0, 0, TIME_BASE, width=640, height=480, jpeg=LARGER)
     value = pb.RenderedMessage(frame=body).SerializeToString()
     assert len(value) < 50_000
     for _ in range(2):
