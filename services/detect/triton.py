@@ -41,8 +41,9 @@ class ServerGone(DetectorError):
 class TritonSession:
     """One model on all of the servers.
 
-    Pictures of one shape travel in one request, different shapes at the same time. A call that one server fails goes
-    to the next while its time lasts.
+    Pictures of one shape travel in one request. Different shapes travel one after the other: a model that is given more
+    requests at once than it has instances lets them wait far too long (see `triton_repository.INSTANCES`). A call that
+    one server fails goes to the next while its time lasts.
 
     Args:
         servers: shared by all models.
