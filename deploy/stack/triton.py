@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from secrets import token_hex
 
 import tritonclient.grpc as triton
 
@@ -53,7 +54,8 @@ class TritonServer(ServerProcess):
             write_repository(repository, names or installed_names(models), "python", models, instances)
         ports = free_ports(_FIRST_PORT)
         self._grpc_port, self._metrics_port = grpc_port or next(ports), metrics_port or next(ports)
-        self._regions = f"veil_{self._grpc_port}_"
+        # Not by the port: another server may have it by the time this one is cleared away.
+        self._regions = f"veil_{token_hex(6)}_"
         command = [
             str(installed.tritonserver),
             f"--model-repository={repository}",

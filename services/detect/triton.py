@@ -60,7 +60,7 @@ class TritonSession:
 
     def check(self) -> None:
         """Asks for the model. Raises WrongModel if the servers have another; DetectorError, TimeoutError."""
-        self._ask(self._check, self._clock() + _CHECK_S)
+        self._ask(self._check, self._clock() + 2 * _CHECK_S)
 
     def run_each(self, outputs: Sequence[str], pictures: Sequence[Image], timeout_s: float) -> Sequence[Tensors]:
         """The named outputs for each picture. Raises TimeoutError after `timeout_s`, else DetectorError."""
