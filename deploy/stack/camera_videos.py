@@ -61,18 +61,17 @@ def _as_from_a_camera(video: Path) -> bool:
         stream = video_stream(source, str(video))
         if stream.name not in _CODECS:
             return False
-        keyframe_s = 0.0
-        first = True
+        keyframe_s = None
         for packet in source.demux(stream):
-            if packet.dts is None or packet.time_base is None:
+            if not packet.size:
                 continue
-            at_s = float(packet.dts * packet.time_base)
-            if packet.pts != packet.dts or (first and not packet.is_keyframe):
+            if packet.pts is None or packet.pts != packet.dts or packet.time_base is None:
                 return False
-            if first or packet.is_keyframe:
-                keyframe_s, first = at_s, False
-            if at_s - keyframe_s > _KEYFRAME_MAX_S:
+            at_s = float(packet.pts * packet.time_base)
+            if packet.is_keyframe:
+                keyframe_s = at_s
+            if keyframe_s is None or at_s - keyframe_s > _KEYFRAME_MAX_S:
                 return False
-    if first:
+    if keyframe_s is None:
         raise SourceError(f"{video}: no video packets in it.")
     return True

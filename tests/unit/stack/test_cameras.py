@@ -19,11 +19,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def video(path: Path, codec: str = "libx264", frames: int = 30, **options: str) -> Path:
+def video(path: Path, codec: str = "libx264", frames: int = 30, gop: int = 100, **options: str) -> Path:
     with av.open(str(path), "w") as out:
         stream = out.add_stream(codec, rate=10, options=options)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.gop_size = 100
+        stream.gop_size = gop
         for number in range(frames):
             picture = np.full((72, 64), 128, np.uint8)
             picture[:48] = np.arange(64) * 2 + number
@@ -33,14 +33,14 @@ def video(path: Path, codec: str = "libx264", frames: int = 30, **options: str) 
 
 
 @pytest.mark.parametrize(
-    ("codec", "options"),
-    [("libx264", {"bf": "3"}), ("libx264", {"bf": "0", "sc_threshold": "0"}), ("mpeg4", {})],
+    ("codec", "gop", "b_frames"),
+    [("libx264", 10, "3"), ("libx264", 100, "0"), ("mpeg4", 10, "0")],
     ids=["B-frames", "one keyframe in 3 s", "another codec"],
 )
 def test_a_video_that_no_camera_would_send_is_converted_once(
-    tmp_path: Path, cache: Path, codec: str, options: dict[str, str]
+    tmp_path: Path, cache: Path, codec: str, gop: int, b_frames: str
 ) -> None:
-    source = video(tmp_path / "in.mkv", codec, **options)
+    source = video(tmp_path / "in.mkv", codec, gop=gop, bf=b_frames, sc_threshold="0")
     made = playable(source)
     assert made.parent == cache
     assert playable(made) == made
