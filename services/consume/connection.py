@@ -43,7 +43,7 @@ def kafka_settings(env: Path | None, **options: Any) -> KafkaSettings:
     try:
         return KafkaSettings(**given)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
+        problem = error.errors()[0]
         name = str(problem["loc"][0]) if problem["loc"] else ""
         raise ConsumeError(f"{_PREFIX}{name.upper()}: {problem['msg'].lower()}") from error
 
