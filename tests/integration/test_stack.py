@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import av
 import pytest
 
 from deploy.samples import sample
@@ -92,6 +93,15 @@ def test_masked_frames_of_both_cameras_come_out_in_order(stack: Path) -> None:
         assert all(unit.payload for unit in mine)
 
 
+def test_i4_nobody_sees_what_a_camera_sees_without_its_password(stack: Path) -> None:
+    camera = next(each for each in state.load(stack) if each.role == "camera")
+    with pytest.raises(av.HTTPUnauthorizedError):
+        av.open(camera.address, options={"rtsp_transport": "tcp", "timeout": "5000000"})
+    secret = (stack / "media" / "camera.password").read_text().strip()
+    said = [stack / state.NAME, stack / "site.yaml", *stack.glob("*/*.log"), *Path("/proc").glob("[0-9]*/cmdline")]
+    assert not [path for path in said if secret.encode() in _content(path)]
+
+
 def test_watch_sees_both_cameras_at_each_stage(stack: Path) -> None:
     seen = watch(stack)
     assert set(seen["cameras"]) == CAMERAS
@@ -118,6 +128,13 @@ def test_after_stack_down_nothing_runs_and_the_logs_are_there(stack: Path) -> No
     assert not {each.pid for each in recorded} & set(_process_groups())
     assert all(Path(each.log).exists() for each in recorded)
     assert run("deploy.stack", "status", "--folder", str(stack)).returncode == 1
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _process_groups() -> Iterator[int]:
