@@ -83,7 +83,8 @@ class Observer:
                 oldest = Start("oldest")
                 source = stack.enter_context(closing(bus.reader(VIDEO_SOURCE, oldest)))
                 redacted = stack.enter_context(closing(bus.reader(VIDEO_REDACTED, oldest)))
-                letters = [stack.enter_context(closing(bus.reader(dead_letters_of(t), oldest))) for t in TOPICS]
+                refused = [dead_letters_of(topic) for topic in TOPICS if topic.readers]
+                letters = [stack.enter_context(closing(bus.reader(topic, oldest))) for topic in refused]
                 while not self._stop.is_set():
                     for message in source.poll(_POLL_S, 256):
                         self._take_source(message)

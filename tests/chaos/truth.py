@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -87,10 +87,12 @@ def number_of(plane: Picture) -> int | None:
     return sum(bit << place for place, bit in enumerate(bits[:_BITS]))
 
 
+@cache
 def _faces() -> list[list[float]]:
     return list(json.loads(_FACES.read_text()))
 
 
+@cache
 def _frame(number: int) -> tuple[Picture, list[NDArray[np.float64]]]:
     """BGR picture and boxes of one frame. The clip runs forward, then back: it has no cut."""
     faces = _faces()
@@ -112,16 +114,13 @@ def _frame(number: int) -> tuple[Picture, list[NDArray[np.float64]]]:
     return canvas, boxes
 
 
+@cache
 def _clip() -> list[Picture]:
-    if not _cache:
-        with av.open(str(sample("carphone_pristine.mp4"))) as container:
-            _cache.extend(frame.to_ndarray(format="bgr24") for frame in container.decode(video=0))
-    return _cache
+    with av.open(str(sample("carphone_pristine.mp4"))) as container:
+        return [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
 
 
-_cache: list[Picture] = []
-
-
+@cache
 def _plate() -> tuple[Picture, NDArray[np.float64]] | None:
     path = _PLATES / _PLATE
     if not path.exists():
