@@ -86,6 +86,11 @@ class FrameQueue:
             # An epoch begins at 0, where the first unit may be a keyframe with others to be shown before it. Where it
             # is read from later on, after a restart, it begins at that keyframe.
             self._next = 0 if frame.seq <= _REORDER_MAX else frame.seq
+        elif self._last is None and len(self._frames) == 1:
+            (first,) = self._frames.values()
+            if first.keyframe and first.seq < frame.seq:
+                # What is shown before the first keyframe would come right behind it: this is a restart near the start.
+                self._next = first.seq
         self._frames[frame.seq] = frame
         self._newest = max(self._newest, frame.seq)
         heapq.heappush(self._order, frame.seq)

@@ -51,6 +51,15 @@ def test_reading_from_the_middle_begins_at_its_keyframe() -> None:
     assert harness.run().seqs == [500, 501]
 
 
+def test_reading_from_a_keyframe_near_the_start_begins_there_too() -> None:
+    harness = Harness()
+    harness.span(0, 20)
+    harness.frame(12, keyframe=True)
+    assert harness.run().seqs == []
+    harness.frames(range(13, 16))
+    assert harness.run().seqs == [12, 13, 14, 15]
+
+
 def test_units_before_the_keyframe_at_which_reading_begins_were_sent_out_before() -> None:
     harness = Harness()
     positions = [harness.frame(seq, keyframe=False) for seq in (498, 499)]
