@@ -6,6 +6,7 @@ import tempfile
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -105,8 +106,9 @@ class KafkaServer:
 
     def stop(self, timeout_s: float = 20.0) -> None:
         """Ends the brokers, data kept; by force after `timeout_s`."""
-        for process in self._processes:
-            process.stop(timeout_s)
+        # Together: those that stay last would wait for a majority that is gone.
+        with ThreadPoolExecutor(len(self._nodes)) as pool:
+            list(pool.map(lambda process: process.stop(timeout_s), self._processes))
 
     def kill(self) -> None:
         """Ends the brokers at once, as a power cut does; `start` goes on with what is on disk."""
