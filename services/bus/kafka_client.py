@@ -28,10 +28,29 @@ DENIED: Final = (AuthorizationError, SaslAuthenticationFailedError)
 _CHECK_S = 8.0
 _TOPIC_S = 5.0
 _SOCKET_BYTES = 1 << 20
+_TLS_RECORD_BYTES = 16 << 10
 
 
 class BusUnreachable(BusLost):
     """No broker can be used as things are set up: none answers, or it refuses this client. One clear sentence."""
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """Makes up for how the library receives.
+
+    It asks for 4 KB at a time, and fights for the interpreter lock each time: here it gets a whole TLS record. And it
+    throws away what came together with the end of the connection, which is why a broker refuses a login: here the end
+    comes by itself.
+    """
+
+    _ended = False
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        data = super().recv(max(buflen, _TLS_RECORD_BYTES), flags)
+        if not data and not self._ended:
+            self._ended = True
+            raise ssl.SSLWantReadError
+        return data
 
 
 def prepare_process() -> None:
@@ -147,6 +166,7 @@ def _security(settings: KafkaSettings) -> dict[str, Any]:
         except (OSError, ssl.SSLError) as error:
             raise BusUnreachable(f"the CA certificate {settings.ca_file} can't be read: {error}") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslsocket_class = _TlsSocket
         options["ssl_context"] = context
     if settings.username is not None:
         protocol = f"SASL_{protocol}"

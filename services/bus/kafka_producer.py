@@ -4,6 +4,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
@@ -96,7 +97,7 @@ class KafkaBusProducer:
         """After BusFull: waits until there may be room for the refused record, at most `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         self._check()
-        if self._unknown_since:
+        if not self._refused:
             time.sleep(min(timeout_s, _METADATA_S))
         while not self._fits(self._refused) and self._await_first(deadline):
             self._check()
@@ -120,7 +121,8 @@ class KafkaBusProducer:
         self._closed = True
         # Its own close waits for every record, and forgets to force anything once that has timed out.
         self._client._sender.force_close()
-        self._client.close(timeout=_CLOSE_S)
+        with suppress(KafkaError):
+            self._client.close(timeout=_CLOSE_S)
         self._forget(self)
 
     def _fits(self, size: int) -> bool:

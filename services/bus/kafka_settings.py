@@ -1,8 +1,9 @@
 """How to reach the brokers, read from VEIL_KAFKA_…: the same names for services, tools and viewers."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -26,3 +27,10 @@ class KafkaSettings(BaseSettings):
     delivery_timeout_s: float = Field(30, ge=1, le=600, description="Longest a record waits for the broker's answer.")
     request_timeout_s: float = Field(8, ge=1, le=120, description="Longest one request may take.")
     session_timeout_s: float = Field(10, ge=6, le=120, description="Silence after which a consumer counts as gone.")
+
+    @model_validator(mode="after")
+    def _a_record_outlives_its_request(self) -> Self:
+        least_s = self.request_timeout_s + self.linger_ms / 1000
+        if self.delivery_timeout_s < least_s:
+            raise ValueError(f"delivery_timeout_s must be at least request_timeout_s plus linger_ms, {least_s} s")
+        return self
