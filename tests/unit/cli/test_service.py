@@ -119,3 +119,9 @@ def test_a_process_that_can_not_start_says_why_and_ends(
     assert sentence in run.stderr
     assert run.stderr.count("\n") == 1
     assert "Traceback" not in run.stderr
+
+
+def test_run_needs_outputs_where_a_service_does_not(site: Path) -> None:
+    answer = RUNNER.invoke(app, ["run", str(site)])
+    assert answer.exit_code == 2
+    assert "error: camera door has no outputs: say where its masked pictures go\n" in answer.stderr
