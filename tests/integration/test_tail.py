@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,7 +23,7 @@ from services.consume.view import Item
 from tests.support.consumed import SECOND, end, film, record, track
 from tests.support.on_kafka import publish
 
-TIMEOUT_S = 60
+TIMEOUT_S = 120
 
 
 @pytest.fixture
@@ -60,6 +61,19 @@ def veil_tail(kafka: KafkaServer, principal: str, *arguments: str | Path) -> sub
     )
 
 
+@contextmanager
+def tailing_process(
+    kafka: KafkaServer, principal: str, *arguments: str | Path, stdout: int | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        command(*arguments), env=environment(kafka, principal), stdout=stdout, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def frames(path: Path) -> list[tuple[int, int]]:
     """Sizes of all frames. An error of the decoder fails the test."""
     with av.open(str(path)) as container:
@@ -86,42 +100,33 @@ def test_a_pipe_takes_all_epochs_and_may_close_at_any_time(kafka: KafkaServer, v
     whole = veil_tail(kafka, "control-centre", "video.redacted", "-c", video, *WINDOW, "--quiet")
     (tmp_path / "piped.ts").write_bytes(whole.stdout)
     assert frames(tmp_path / "piped.ts") == [(160, 96)] * 30 + [(192, 128)] * 20
-    tailing = subprocess.Popen(
-        command("video.redacted", "-c", video, "--from", "oldest", "--quiet"),
-        env=environment(kafka, "control-centre"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert tailing.stdout is not None
-    tailing.stdout.read(1000)
-    tailing.stdout.close()
-    publish(kafka, "encoder", [record(unit) for unit in film(50, SECOND + 1, video)])
-    _, told = tailing.communicate(timeout=TIMEOUT_S)
-    assert (tailing.returncode, told) == (0, b"")
+    with tailing_process(
+        kafka, "control-centre", "video.redacted", "-c", video, "--from", "oldest", "--quiet", stdout=subprocess.PIPE
+    ) as tailing:
+        assert tailing.stdout is not None
+        tailing.stdout.read(1000)
+        tailing.stdout.close()
+        publish(kafka, "encoder", [record(unit) for unit in film(50, SECOND + 1, video)])
+        _, told = tailing.communicate(timeout=TIMEOUT_S)
+    assert tailing.returncode == 0
+    assert told in (b"", f"{video}: the stream came to its end\n".encode())
 
 
 def test_live_until_ctrl_c(kafka: KafkaServer, video: str, tmp_path: Path) -> None:
     """It sees what comes after it began, from the first keyframe on, and leaves a whole file."""
     path = tmp_path / "live.mkv"
-    tailing = subprocess.Popen(
-        command("video.redacted", "-c", video, "--out", path),
-        env=environment(kafka, "control-centre"),
-        stderr=subprocess.PIPE,
-    )
-    try:
+    with tailing_process(kafka, "control-centre", "video.redacted", "-c", video, "--out", path) as tailing:
         deadline = time.monotonic() + TIMEOUT_S
         epoch = SECOND
-        while not path.with_name("live.mkv.part").exists():
+        while not list(tmp_path.iterdir()):
             assert time.monotonic() < deadline
             epoch += 1
             publish(kafka, "encoder", [record(unit) for unit in film(10, epoch, video)])
         tailing.send_signal(signal.SIGINT)
         _, told = tailing.communicate(timeout=TIMEOUT_S)
-    finally:
-        tailing.kill()
-        tailing.wait()
     assert tailing.returncode == 0, told.decode()
-    assert len(frames(path)) == 10
+    assert 1 <= len(frames(path)) <= 10
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_analysts_get_metadata_as_json_lines_and_parquet(kafka: KafkaServer, tracks: str, tmp_path: Path) -> None:
