@@ -209,6 +209,7 @@ class EpochWriter:
             time_base_num=self._info.time_base_num,
             time_base_den=self._info.time_base_den,
             frame_rate=self._info.frame_rate,
+            live=self._info.live,
             jpeg=jpeg if sealed is None else None,
             sealed=sealed,
             attached=None if attached is None else True,

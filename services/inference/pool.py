@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,9 @@ class DetectorPool:
     one. The stuck call keeps its place among the detector's calls until it returns, so there are never more than
     `concurrency` stuck threads for each detector. While a detector does not answer in time, frames that have waited for
     it as long as a call may take are TIMED_OUT too.
+
+    A live frame that has become too old before its turn is SKIPPED: whoever falls behind would otherwise give answers
+    that come too late for ever.
     """
 
     def __init__(
@@ -102,6 +106,8 @@ class DetectorPool:
                     lane.late_s = now if lane.late_s is None else lane.late_s
                     self._threads.remove(call.thread)
                     self._start_worker()
+                while lane.waiting and self._too_old(lane.waiting[0]):
+                    _skip(lane, lane.waiting.popleft())
                 if lane.late_s is None:
                     continue
                 while lane.waiting and now - max(lane.waiting[0].added_s, lane.late_s) >= self._settings.timeout_s:
@@ -155,6 +161,10 @@ class DetectorPool:
                     return
                 for job, result in results:
                     _settle(job, result)
+
+    def _too_old(self, job: FrameJob) -> bool:
+        frame = job.frame
+        return frame.live and time.time() - frame.captured_us / 1e6 > self._settings.live_age_s
 
     def _next_lane(self) -> _Lane | None:
         ready = [lane for lane in self._lanes.values() if lane.waiting and len(lane.calls) < self._settings.concurrency]
@@ -217,6 +227,11 @@ def _time_out(lane: _Lane, jobs: Sequence[FrameJob], why: str) -> None:
     for job in jobs:
         reason = f"the {lane.name} detector {why}"
         _settle(job, without_boxes(lane.name, lane.detector, _Status.TIMED_OUT, reason))
+
+
+def _skip(lane: _Lane, job: FrameJob) -> None:
+    reason = f"the frame was too old when the {lane.name} detector was free"
+    _settle(job, without_boxes(lane.name, lane.detector, _Status.SKIPPED, reason))
 
 
 def _settle(job: FrameJob, result: pb.DetectorResult) -> None:

@@ -26,6 +26,9 @@ class InferenceSettings(BaseSettings):
         None, description="CA certificate, PEM: turns TLS on and verifies the Triton servers."
     )
     timeout_s: float = Field(2.0, gt=0, le=600, description="Longest one call of a detector may take.")
+    live_age_s: float = Field(
+        2.0, gt=0, le=600, description="Age from which a live frame is skipped, so that the next ones are fresh again."
+    )
     max_batch: int = Field(
         1,
         ge=1,

@@ -13,6 +13,7 @@ All figures that are compared come from one run on one machine; only their ratio
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -132,6 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--soak", action="store_true", help="only the soak; the others keep their figures")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of stack.json")
     options = parser.parse_args(arguments)
+    # Whoever ends this ends the servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console(width=150)
     path = options.out / "stack.json"
     options.out.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ twice or out of order to a viewer, can't be decoded, or shows what it must not.
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -123,6 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", metavar="WORD", help="faults whose name holds one of these words")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of chaos.json")
     options = parser.parse_args(arguments)
+    # Whoever ends this ends the servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     chosen = [fault for fault in FAULTS if fault.short or not options.short]
     if options.only:
         chosen = [fault for fault in chosen if any(word in fault.name for word in options.only)]

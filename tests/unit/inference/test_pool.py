@@ -158,3 +158,25 @@ def test_an_outage_is_logged_when_it_begins_and_when_it_ends(make: Make, caplog:
         "the face detector failed: gone",
         "the face detector works again",
     ]
+
+
+def test_a_live_frame_that_became_too_old_is_skipped_and_the_fresh_one_behind_it_is_looked_at(make: Make) -> None:
+    gate = Gate()
+    pool = make(gate, live_age_s=0.3)
+    now_us = time.time_ns() // 1000
+    in_hand, stale, fresh, filed = _job(), _job(), _job(), _job()
+    for job, age_s in ((in_hand, 0), (stale, 0.25), (fresh, -5)):
+        job.frame.live = True
+        job.frame.captured_us = now_us - int(age_s * 1e6)
+    filed.frame.captured_us = now_us - 10**9
+    for job in (in_hand, stale, fresh, filed):
+        pool.add(job)
+    until = time.monotonic() + 5
+    while not stale.done and time.monotonic() < until:
+        pool.expire()
+    gate.open.set()
+    while not (fresh.done and filed.done) and time.monotonic() < until:
+        pool.expire()
+    found = [job.results["face"].status for job in (in_hand, stale, fresh, filed)]
+    assert found == [_RAN, pb.DetectorResult.SKIPPED, _RAN, _RAN]
+    assert "too old" in stale.results["face"].reason

@@ -204,7 +204,7 @@ class SourceMessage(_message.Message):
     def __init__(self, unit: _Optional[_Union[AccessUnit, _Mapping]] = ..., audio: _Optional[_Union[AudioUnit, _Mapping]] = ..., end: _Optional[_Union[EndOfStream, _Mapping]] = ...) -> None: ...
 
 class DetectFrame(_message.Message):
-    __slots__ = ("camera_id", "epoch", "seq", "has_previous", "previous_seq", "pts", "width", "height", "source_width", "source_height", "detectors", "captured_us", "motion", "jpeg", "sealed", "attached", "time_base_num", "time_base_den", "frame_rate", "trace")
+    __slots__ = ("camera_id", "epoch", "seq", "has_previous", "previous_seq", "pts", "width", "height", "source_width", "source_height", "detectors", "captured_us", "motion", "jpeg", "sealed", "attached", "time_base_num", "time_base_den", "frame_rate", "trace", "live")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -225,6 +225,7 @@ class DetectFrame(_message.Message):
     TIME_BASE_DEN_FIELD_NUMBER: _ClassVar[int]
     FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
     TRACE_FIELD_NUMBER: _ClassVar[int]
+    LIVE_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
     seq: int
@@ -245,7 +246,8 @@ class DetectFrame(_message.Message):
     time_base_den: int
     frame_rate: float
     trace: _containers.RepeatedCompositeFieldContainer[Hop]
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., has_previous: _Optional[bool] = ..., previous_seq: _Optional[int] = ..., pts: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ..., detectors: _Optional[_Iterable[str]] = ..., captured_us: _Optional[int] = ..., motion: _Optional[float] = ..., jpeg: _Optional[bytes] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., attached: _Optional[bool] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., frame_rate: _Optional[float] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ...) -> None: ...
+    live: bool
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., has_previous: _Optional[bool] = ..., previous_seq: _Optional[int] = ..., pts: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ..., detectors: _Optional[_Iterable[str]] = ..., captured_us: _Optional[int] = ..., motion: _Optional[float] = ..., jpeg: _Optional[bytes] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., attached: _Optional[bool] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., frame_rate: _Optional[float] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ..., live: _Optional[bool] = ...) -> None: ...
 
 class DetectMessage(_message.Message):
     __slots__ = ("frame", "end")
