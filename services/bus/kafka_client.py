@@ -13,6 +13,7 @@ from kafka.errors import (
     AuthorizationError,
     KafkaError,
     KafkaTimeoutError,
+    RequestTimedOutError,
     SaslAuthenticationFailedError,
 )
 from kafka.net.manager import KafkaConnectionManager
@@ -100,21 +101,33 @@ def check_broker(settings: KafkaSettings) -> None:
     options = client_options(settings)
     net = NetworkSelector()
     manager = KafkaConnectionManager(net, **options)
-    deadline = time.monotonic() + _CHECK_S
-    refusal = "no answer"
+    refusal = "no address is given"
     try:
-        for broker in manager.cluster.bootstrap_brokers():
-            left_ms = milliseconds(deadline - time.monotonic())
-            connection = manager.get_connection(broker.node_id, timeout_ms=left_ms, refresh_metadata_on_err=False)
-            net.poll(timeout_ms=left_ms, future=connection.init_future)
-            if connection.init_future.succeeded():
+        brokers = manager.cluster.bootstrap_brokers()
+        for broker in brokers:
+            error = _connect(net, manager, broker, _CHECK_S / len(brokers))
+            if error is None:
                 return
-            if connection.init_future.is_done:
-                refusal = _refusal(connection.init_future.exception, settings)
+            refusal = _refusal(error, settings)
     finally:
         manager.close()
         net.close()
     raise BusUnreachable(f"Kafka at {settings.bootstrap} can't be used: {refusal}")
+
+
+def _connect(net: NetworkSelector, manager: KafkaConnectionManager, broker: Any, timeout_s: float) -> Exception | None:
+    """Logs in to one broker; returns what kept it from that."""
+    try:
+        # First without the library, which leaves the sockets of failed connections to the garbage collector.
+        socket.create_connection((broker.host, broker.port), timeout_s).close()
+    except OSError as error:
+        return error
+    connection = manager.get_connection(
+        broker.node_id, timeout_ms=milliseconds(timeout_s), refresh_metadata_on_err=False
+    )
+    net.poll(timeout_ms=milliseconds(timeout_s), future=connection.init_future)
+    answer = connection.init_future
+    return answer.exception if answer.is_done else TimeoutError()
 
 
 def check_topics(client: kafka.KafkaConsumer, topics: Collection[str]) -> None:
@@ -150,8 +163,10 @@ def _refusal(error: BaseException, settings: KafkaSettings) -> str:
     text = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return f"its certificate is not vouched for by {settings.ca_file}"
-    if isinstance(error, KafkaTimeoutError):
+    if isinstance(error, (KafkaTimeoutError, RequestTimedOutError, TimeoutError)):
         return "no answer"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
     if isinstance(error, KafkaError):
         return text.removeprefix(f"{type(error).__name__}: ")
     return type(error).__name__
