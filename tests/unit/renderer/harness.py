@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from services.bus.interface import Message, Position, Record, TopicPartition
 from services.bus.topics import REDACTIONS, VIDEO_SOURCE, Topic
+from services.envelope import Opener
 from services.policy.model import Policy
 from services.renderer import RendererSettings, RendererStage
 from services.runtime.stage import Emission
@@ -81,11 +82,14 @@ class Harness:
     settings: RendererSettings = field(default_factory=RendererSettings)
     live: bool = False
     shared: bool = True
+    opener: Opener | None = None
+    camera: str = CAMERA
+    partition: int = 0
     now: float = 1_700_000_000.0
 
     def __post_init__(self) -> None:
         self.book = Book(self.policy)
-        self.stage = RendererStage(self.settings, self.book, clock=lambda: self.now)
+        self.stage = RendererStage(self.settings, self.book, clock=lambda: self.now, opener=self.opener)
         self.out: list[Out] = []
         self.bodies: list[str] = []
         self.ends: list[pb.EndOfStream] = []
@@ -94,11 +98,11 @@ class Harness:
         self._offsets = {VIDEO_SOURCE.name: 0, REDACTIONS.name: 0}
 
     def send(self, topic: Topic, value: bytes, attachment: NDArray[np.uint8] | None = None) -> Position:
-        position = Position(TopicPartition(topic.name, 0), self._offsets[topic.name])
+        position = Position(TopicPartition(topic.name, self.partition), self._offsets[topic.name])
         if attachment is not None:
             attachment = attachment.copy()
             attachment.flags.writeable = False
-        self.stage.submit(Message(Record(topic, CAMERA, value, attachment), position, 0))
+        self.stage.submit(Message(Record(topic, self.camera, value, attachment), position, 0))
         self._offsets[topic.name] += 1
         return position
 
@@ -115,7 +119,7 @@ class Harness:
     ) -> Position:
         keyframe = seq == 0 if keyframe is None else keyframe
         unit = pb.AccessUnit(
-            camera_id=CAMERA,
+            camera_id=self.camera,
             epoch=epoch,
             seq=seq,
             keyframe=keyframe,
@@ -147,7 +151,7 @@ class Harness:
         if policy is None:
             policy = self.policy.fingerprint if self.policy else ""
         span = pb.RedactionSpan(
-            camera_id=CAMERA,
+            camera_id=self.camera,
             epoch=epoch,
             first_seq=first,
             last_seq=last,
@@ -159,15 +163,15 @@ class Harness:
         return self.send(REDACTIONS, pb.RedactionsMessage(span=span).SerializeToString())
 
     def sound(self, index: int, after_seq: int) -> Position:
-        unit = pb.AudioUnit(camera_id=CAMERA, epoch=EPOCH, index=index, after_seq=after_seq, inline=b"pcm")
+        unit = pb.AudioUnit(camera_id=self.camera, epoch=EPOCH, index=index, after_seq=after_seq, inline=b"pcm")
         return self.send(VIDEO_SOURCE, pb.SourceMessage(audio=unit).SerializeToString())
 
     def end(self, frames: int, *, epoch: int = EPOCH) -> Position:
-        end = pb.EndOfStream(camera_id=CAMERA, epoch=epoch, frames=frames, reason=pb.EndOfStream.FINISHED)
+        end = pb.EndOfStream(camera_id=self.camera, epoch=epoch, frames=frames, reason=pb.EndOfStream.FINISHED)
         return self.send(VIDEO_SOURCE, pb.SourceMessage(end=end).SerializeToString())
 
     def end_redactions(self, *, epoch: int = EPOCH) -> Position:
-        end = pb.EndOfStream(camera_id=CAMERA, epoch=epoch)
+        end = pb.EndOfStream(camera_id=self.camera, epoch=epoch)
         return self.send(REDACTIONS, pb.RedactionsMessage(end=end).SerializeToString())
 
     def run(self) -> "Harness":
