@@ -13,6 +13,8 @@ _FRAMES_MAX = 1 << 40
 _JUMP_MAX = 1 << 20
 """Frames from one look to the next: more than an hour at 240 a second, long after a silent epoch is given up."""
 
+_ID_MAX = 256
+
 _RESULTS_MAX = 64
 """Detectors that look at one picture."""
 
@@ -42,7 +44,7 @@ def check_end(end: pb.EndOfStream, message: Message, now_us: int) -> None:
 
 
 def _check_identity(camera_id: str, epoch: int, message: Message, now_us: int) -> None:
-    if not camera_id or camera_id != message.record.key:
+    if not camera_id or camera_id != message.record.key or len(camera_id) > _ID_MAX:
         raise InvalidMessage("the camera_id is not the key")
     if epoch > max(now_us, message.timestamp_us) + _AHEAD_US:
         raise InvalidMessage(f"epoch {epoch} lies in the future")

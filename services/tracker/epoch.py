@@ -39,7 +39,8 @@ _SETTLING_S = 1.0
 """Further back in a replay: whatever is held then was seen often enough for its velocity to be known."""
 
 _HOPS_MAX = 8
-"""Of a trace that is passed on."""
+_STAGE_MAX = 32
+"""Hops of a trace that are passed on, and characters of a name: it goes out again with every span."""
 
 
 class Epoch:
@@ -84,7 +85,8 @@ class Epoch:
         if message.seq <= self.newest:
             self._done.append(position)
             return
-        self._trace = [*message.trace[-_HOPS_MAX:], pb.Hop(stage="tracker", received_us=self._wall())]
+        hops = [hop for hop in message.trace[-_HOPS_MAX:] if len(hop.stage) <= _STAGE_MAX]
+        self._trace = [*hops, pb.Hop(stage="tracker", received_us=self._wall())]
         self._open.append((message.seq, position))
         self._rules = rules or self._rules
         broken = self._advance(message) if self._looks else self._begin(message)

@@ -150,6 +150,7 @@ def test_i7_one_camera_too_many_drops_the_one_silent_for_longest() -> None:
 
 def test_i7_epochs_of_one_camera_are_bounded() -> None:
     harness = Harness()
+    for number in range(64):
+        harness.span(0, 0, epoch=EPOCH - 100 + number)
     with pytest.raises(InvalidMessage, match="epochs"):
-        for number in range(1000):
-            harness.span(0, 0, epoch=EPOCH - 1000 + number)
+        harness.span(0, 0, epoch=EPOCH)

@@ -46,7 +46,7 @@ streams = st.one_of(
     ),
 )
 epochs = st.one_of(st.just(EPOCH), uint64)
-cameras = st.sampled_from([CAMERA, CAMERA, CAMERA, "other", "", "x" * 5000])
+cameras = st.sampled_from([CAMERA, CAMERA, CAMERA, "other", "", "x" * 500])
 units = st.builds(
     pb.AccessUnit,
     camera_id=cameras,
@@ -79,7 +79,7 @@ spans = st.builds(
     last_seq=uint64,
     tracks=st.lists(segments, max_size=3),
     coverage=st.sampled_from([0, 1, 1, 1, 2, 7]),
-    why=st.sampled_from(["", "w" * 100_000]),
+    why=st.sampled_from(["", "w" * 3000]),
     policy=st.sampled_from(["", make_policy().fingerprint]),
     trace=trace,
 )
@@ -95,7 +95,7 @@ junk = st.tuples(st.sampled_from([VIDEO_SOURCE, REDACTIONS]), st.binary(max_size
 cut = st.tuples(source, st.integers(0, 40)).map(lambda pair: (pair[0][0], pair[0][1][: -pair[1] or None]))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.one_of(source, redactions, source, redactions, junk, cut), max_size=30),
     st.lists(st.sampled_from([0.0, 0.1, 5.0, 130.0, 400.0]), min_size=30, max_size=30),
@@ -108,21 +108,21 @@ def test_garbage_is_refused_and_harms_nobody_else(
     policy = make_policy(sound="keep")
     config = RendererSettings(transport=transport, hold_bytes=1 << 20, cameras_max=16)  # type: ignore[arg-type]
     stage = RendererStage(config, Book(policy), clock=lambda: now)
-    sent = 0
+    sent, refusals = 0, []
     for offset, ((topic, value), pause) in enumerate(zip(messages, pauses, strict=False)):
         position = Position(TopicPartition(topic.name, 0), offset)
         try:
             stage.submit(Message(Record(topic, CAMERA, value), position, 0))
         except InvalidMessage as refusal:
-            assert len(str(refusal)) < 200
-            assert "secret" not in str(refusal)
+            refusals.append(str(refusal))
         except Backpressure:
             pass
         now += pause
         for emission in stage.completed():
             sent += len(emission.records)
-            assert all(len(record.value) < 300_000 for record in emission.records)
+            assert all(len(record.value) < 80_000 for record in emission.records)
     assert sent <= 4 * len(messages)
+    assert all(len(refusal) < 200 and "secret" not in refusal for refusal in refusals)
     stage.close()
 
     good = "gate-2"
