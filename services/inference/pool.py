@@ -37,12 +37,14 @@ class _Lane:
     """One detector, the frames that wait for it, and the calls it is in.
 
     Attributes:
+        batch: most pictures that the next call may have.
         late_s: when it began not to answer in time; None while it does.
         failing: the last call did not end well.
     """
 
     name: str
     detector: Detector
+    batch: int
     waiting: deque[FrameJob] = field(default_factory=deque)
     calls: list[_Call] = field(default_factory=list)
     late_s: float | None = None
@@ -57,8 +59,9 @@ class DetectorPool:
     `concurrency` stuck threads for each detector. While a detector does not answer in time, frames that have waited for
     it as long as a call may take are TIMED_OUT too.
 
-    A live frame that has become too old before its turn is SKIPPED: whoever falls behind would otherwise give answers
-    that come too late for ever.
+    Two things keep a detector that can't keep up from giving no answers at all. A live frame that has become too old
+    before its turn is SKIPPED, and calls that come back too late halve the number of pictures in the next ones, which
+    then grows by one with every call in time.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class DetectorPool:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._lanes = {name: _Lane(name, detector) for name, detector in detectors.items()}
+        self._lanes = {name: _Lane(name, detector, settings.max_batch) for name, detector in detectors.items()}
         self._changed = threading.Condition()
         self._closed = False
         self._threads: list[threading.Thread] = []
@@ -149,7 +152,7 @@ class DetectorPool:
                         return
                     self._changed.wait()
                     lane = self._next_lane()
-                jobs = [lane.waiting.popleft() for _ in range(min(len(lane.waiting), self._settings.max_batch))]
+                jobs = [lane.waiting.popleft() for _ in range(min(len(lane.waiting), lane.batch))]
                 call = _Call(jobs, self._clock(), threading.current_thread())
                 lane.calls.append(call)
             results = self._look(lane, jobs)
@@ -208,6 +211,7 @@ class DetectorPool:
             elif lane.failing and not fault:
                 _log.warning("the %s detector works again", lane.name)
             lane.failing = bool(fault)
+            lane.batch = max(1, lane.batch // 2) if late else min(lane.batch + 1, self._settings.max_batch)
             lane.late_s = (self._clock() if lane.late_s is None else lane.late_s) if late else None
 
     def _detect(self, lane: _Lane, jobs: Sequence[FrameJob], images: Sequence[Image]) -> list[pb.DetectorResult]:

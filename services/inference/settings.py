@@ -27,7 +27,7 @@ class InferenceSettings(BaseSettings):
     )
     timeout_s: float = Field(2.0, gt=0, le=600, description="Longest one call of a detector may take.")
     live_age_s: float = Field(
-        2.0, gt=0, le=600, description="Age from which a live frame is skipped, so that the next ones are fresh again."
+        1.0, gt=0, le=600, description="Age from which a live frame is skipped, so that the next ones are fresh again."
     )
     max_batch: int = Field(
         1,

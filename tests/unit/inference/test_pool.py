@@ -180,3 +180,31 @@ def test_a_live_frame_that_became_too_old_is_skipped_and_the_fresh_one_behind_it
     found = [job.results["face"].status for job in (in_hand, stale, fresh, filed)]
     assert found == [_RAN, pb.DetectorResult.SKIPPED, _RAN, _RAN]
     assert "too old" in stale.results["face"].reason
+
+
+def test_a_detector_that_is_late_gets_smaller_calls_until_it_answers_in_time(make: Make) -> None:
+    class Slow:
+        """Needs 30 ms a picture, and is given 100."""
+
+        name, model, version = "face", "face-net", "1+abc"
+
+        def __init__(self) -> None:
+            self.sizes: list[int] = []
+
+        def detect(self, images: Sequence[Image], timeout_s: float) -> Sequence[Boxes]:
+            self.sizes.append(len(images))
+            time.sleep(min(0.03 * len(images), timeout_s))
+            if 0.03 * len(images) >= timeout_s:
+                raise TimeoutError
+            return [Boxes.empty() for _ in images]
+
+    slow = Slow()
+    pool = make(slow, max_batch=8, timeout_s=0.1)
+    jobs = [_job() for _ in range(24)]
+    for job in jobs:
+        pool.add(job)
+    until = time.monotonic() + 5
+    while not all(job.done for job in jobs) and time.monotonic() < until:
+        time.sleep(0.005)
+    assert 2 in slow.sizes[1:4], slow.sizes
+    assert any(job.results["face"].status == _RAN for job in jobs)
