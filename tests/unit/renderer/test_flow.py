@@ -4,11 +4,11 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.bus.interface import InvalidMessage, Message, Position, Record, TopicPartition
-from services.bus.topics import VIDEO_SOURCE
+from services.bus.topics import REDACTIONS, VIDEO_SOURCE
 from services.renderer import RendererSettings
 from services.runtime.stage import Backpressure
 from services.schema import pb
-from tests.unit.renderer.harness import CAMERA, EPOCH, Harness, make_policy, noise, segment
+from tests.unit.renderer.harness import CAMERA, EPOCH, Harness, make_policy, make_stream, noise, segment
 
 B_FRAMES = (0, 4, 2, 1, 3, 8, 6, 5, 7, 9)
 
@@ -304,3 +304,44 @@ def test_closing_renders_what_is_covered_and_leaves_the_rest_for_a_replay() -> N
     emissions = harness.stage.join(5)
     assert sum(len(emission.records) for emission in emissions) == 6
     assert not {position for emission in emissions for position in emission.done}.intersection(positions)
+
+
+def test_a_frame_tells_its_own_way_and_that_of_its_span_from_inference_on() -> None:
+    harness = Harness()
+    began = int(harness.now * 1e6)
+    long = [pb.Hop(stage="x" * 1000)]
+    unit = pb.AccessUnit(
+        camera_id=CAMERA,
+        epoch=EPOCH,
+        keyframe=True,
+        stream=make_stream(),
+        inline=b"0",
+        trace=[*long, pb.Hop(stage="decoder", received_us=1, sent_us=2)],
+    )
+    harness.send(VIDEO_SOURCE, pb.SourceMessage(unit=unit).SerializeToString(), noise(0))
+    harness.now += 0.4
+    hops = [pb.Hop(stage=name, received_us=7, sent_us=8) for name in ("decoder", "inference", "tracker")]
+    span = pb.RedactionSpan(
+        camera_id=CAMERA, epoch=EPOCH, coverage=pb.COMPLETE, policy=harness.policy.fingerprint, trace=hops
+    )
+    harness.send(REDACTIONS, pb.RedactionsMessage(span=span).SerializeToString())
+    trace = harness.run().only().message.trace
+    assert [hop.stage for hop in trace] == ["decoder", "renderer", "inference", "tracker"]
+    assert (trace[0].received_us, trace[0].sent_us) == (1, 2)
+    assert (trace[1].received_us, trace[1].sent_us) == (began, began + 400_000)
+
+
+def test_each_frame_of_a_camera_with_a_policy_is_counted_with_its_age() -> None:
+    def age(camera: str) -> float | None:
+        return REGISTRY.get_sample_value("veil_camera_age_seconds", {"stage": "renderer", "camera": camera})
+
+    harness = Harness(live=True, camera="aged")
+    harness.frame(0)
+    harness.now += 0.5
+    harness.span(0, 0)
+    harness.run()
+    assert age("aged") == pytest.approx(0.5)
+    unknown = Harness(policy=None, camera="made up")
+    unknown.frame(0)
+    assert unknown.run().only().message.closed
+    assert age("made up") is None, "labels are bounded: anyone can make up a camera"

@@ -129,3 +129,23 @@ def test_encoded_frames_hold_the_planes_and_stay_masked() -> None:
     planes = frame.to_ndarray()
     assert np.abs(planes[:25].astype(int) - smooth[:25]).mean() < 3
     assert len(np.unique(planes[36:64, 44:68] // 8)) < 16, "tiles, not the ramp"
+
+
+@pytest.mark.parametrize("mode", ["solid", "mosaic", "blur"])
+def test_i5_what_lies_under_a_mask_changes_no_byte_of_the_jpeg(mode: str) -> None:
+    def jpeg(source: NDArray[np.uint8]) -> bytes:
+        harness = Harness(policy=make_policy(mode=mode), settings=RendererSettings(transport="encoded"))
+        harness.frame(0, picture=source)
+        harness.span(0, 0, segment((40, 30, 72, 70)))
+        return harness.run().only().message.jpeg
+
+    one = noise(0)
+    other = one.copy()
+    planes = Picture(other)
+    for plane, scale in ((planes.y, 1), (planes.u, 2), (planes.v, 2)):
+        under = plane[30 // scale : 70 // scale, 40 // scale : 72 // scale]
+        under[:] = under[::-1, ::-1]  # another picture with the same mean
+    assert not np.array_equal(one, other)
+    assert jpeg(one) == jpeg(other)
+    other[5, 5] ^= 128
+    assert jpeg(one) != jpeg(other)
