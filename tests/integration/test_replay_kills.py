@@ -84,3 +84,21 @@ def test_i6_i1_both_killed_at_once(seed: int) -> None:
     assert_once_and_in_order(world, seen)
     assert seen.closed_frames == 0
     assert_nothing_less_is_masked(seen, reference_of(world))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_counts_come_out_as_if_nobody_had_been_killed(seed: int) -> None:
+    """Readers keep the first record of each interval."""
+
+    def counts(world: World) -> dict[tuple[str, int], list[tuple[int, int, int, int]]]:
+        first: dict[tuple[str, int], list[tuple[int, int, int, int]]] = {}
+        for stats in world.stats:
+            kinds = [(kind.kind, kind.present, kind.entered, kind.left) for kind in stats.kinds]
+            first.setdefault((stats.camera_id, stats.from_us), kinds)
+        return first
+
+    calm, world = World(frames=140), World(seed=seed, frames=140)
+    run(calm, lambda _: None)
+    run(world, kill_at_random("tracker"))
+    assert world.kills
+    assert counts(world) == counts(calm)
