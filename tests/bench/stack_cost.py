@@ -33,7 +33,7 @@ _ENCODED = "veil_encoder_frames_total"
 
 
 def plans(cameras: int, videos: Path) -> list[CameraPlan]:
-    """Cameras of 640×360 at 15 frames per second with a face and a plate each; look-ahead 0.3 s."""
+    """Cameras of 640×360 at 10 frames per second with a face and a plate each; look-ahead 0.3 s."""
     videos.mkdir(parents=True, exist_ok=True)
     video = truth_video(videos / "live.mp4").path
     return [

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 
 from services.consume.view import CameraView
 from tests.chaos.observe import Arrival, Camera, Identity
 from tests.chaos.truth import TruthVideo, number_of
+
+_KEPT = 40
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,12 @@ class Judge:
     Args:
         camera: what the observer collects.
         truths: the camera's videos by the width of their pictures.
+        evidence: folder that takes the first pictures in which something can be made out.
     """
 
     camera: Camera
     truths: Mapping[int, TruthVideo]
+    evidence: Path
     _view: CameraView = field(default_factory=lambda: CameraView(whole=True))
     _taken: int = 0
     _epoch: int = -1
@@ -126,6 +132,10 @@ class Judge:
             found = self.truths[frame.width].exposed(number, plane)
         if found:
             self._exposed[arrival.identity] = found
+            if len(self._exposed) <= _KEPT:
+                self.evidence.mkdir(parents=True, exist_ok=True)
+                name = f"{arrival.unit.camera_id}-{arrival.unit.epoch}-{arrival.unit.seq}-is-{number}.png"
+                cv2.imwrite(str(self.evidence / name), plane)
 
 
 def total(accounts: Iterable[Account]) -> Account:

@@ -15,7 +15,7 @@ from tests.chaos.truth import TruthVideo, truth_video
 
 LIVE = ("live-1", "live-2")
 FILE = "file-1"
-FILE_ROUNDS = 2
+FILE_ROUNDS = 1
 
 
 class Rig:

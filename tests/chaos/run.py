@@ -58,10 +58,10 @@ class Row:
 class Trial:
     """One run of faults after another on one rig."""
 
-    def __init__(self, rig: Rig, observer: Observer) -> None:
+    def __init__(self, rig: Rig, observer: Observer, evidence: Path) -> None:
         self._rig = rig
         self._observer = observer
-        self._judges = {name: Judge(observer.cameras[name], rig.truths) for name in (*LIVE, FILE)}
+        self._judges = {name: Judge(observer.cameras[name], rig.truths, evidence) for name in (*LIVE, FILE)}
 
     def strike(self, fault: Fault) -> Row:
         """Lets one fault happen; returns when all that was captured meanwhile has come out, or patience is over."""
@@ -144,7 +144,7 @@ def run(faults: Sequence[Fault], folder: Path, console: Console) -> list[Row]:
     console.print("bringing the system up …")
     rows = []
     with Rig(folder / "stack") as rig, Observer(rig.stack.settings("admin")) as observer:
-        trial = Trial(rig, observer)
+        trial = Trial(rig, observer, folder / "exposed")
         for fault in faults:
             row = trial.strike(fault)
             mark = "[green]fine[/]" if row.fine else "[red]NOT FINE[/]"

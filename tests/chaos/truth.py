@@ -17,7 +17,7 @@ from deploy.samples import sample
 from tests.support.frames import luma
 from tests.support.similarity import CLEAR, region_similarity
 
-WIDTH, HEIGHT, RATE = 640, 360, 15
+WIDTH, HEIGHT, RATE = 640, 360, 10
 _ROOT = Path(__file__).resolve().parents[2]
 _FACES = _ROOT / "tests" / "support" / "carphone_faces.json"
 _PLATES = _ROOT.parent / "shared" / "data" / "plates" / "us"
@@ -55,7 +55,7 @@ class TruthVideo:
 
 
 def truth_video(path: Path, *, codec: str = "libx264", width: int = WIDTH, rounds: int = 1) -> TruthVideo:
-    """Writes the video to `path`, 16 seconds that begin again without a jump where they end, or finds it there.
+    """Writes the video to `path`, 24 seconds that begin again without a jump where they end, or finds it there.
 
     The plate comes from pictures beside the repository; without them there is only the face.
 
