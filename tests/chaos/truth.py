@@ -22,10 +22,10 @@ _ROOT = Path(__file__).resolve().parents[2]
 _FACES = _ROOT / "tests" / "support" / "carphone_faces.json"
 _PLATES = _ROOT.parent / "shared" / "data" / "plates" / "us"
 _PLATE = "0026.jpg"
-_FACE_AT, _FACE_SCALE = (8, 24), 2
+_FACE_AT, _FACE_SCALE = (8, 40), 2
 _PLATE_WIDTH = 240
 _BITS = 10
-_STRIP = 24  # height of the number's strip at the lower edge
+_STRIP = 24  # height of the number's strip at the upper edge: the badge is at the lower one
 _GREY = 96
 
 Picture = NDArray[np.uint8]
@@ -76,7 +76,7 @@ def truth_video(path: Path, *, codec: str = "libx264", width: int = WIDTH, round
 def number_of(plane: Picture) -> int | None:
     """The number in a frame's strip; None where it can't be read, as in a closed frame."""
     height, width = plane.shape
-    strip = plane[height - height * _STRIP // HEIGHT * 3 // 4 : height - height * _STRIP // HEIGHT // 4]
+    strip = plane[height * _STRIP // HEIGHT // 4 : height * _STRIP // HEIGHT * 3 // 4]
     edges = np.linspace(0, width, 2 * _BITS + 1).astype(int)
     blocks = [strip[:, a + (b - a) // 4 : b - (b - a) // 4].mean() for a, b in pairwise(edges)]
     if any(60 < block < 190 for block in blocks):
@@ -110,7 +110,7 @@ def _frame(number: int) -> tuple[Picture, list[NDArray[np.float64]]]:
     for place in range(2 * _BITS):
         bit = (number >> place % _BITS & 1) ^ (place >= _BITS)
         left, right = WIDTH * place // (2 * _BITS), WIDTH * (place + 1) // (2 * _BITS)
-        canvas[HEIGHT - _STRIP :, left:right] = 235 if bit else 16
+        canvas[:_STRIP, left:right] = 235 if bit else 16
     return canvas, boxes
 
 
