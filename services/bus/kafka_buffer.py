@@ -6,6 +6,16 @@ from collections.abc import Collection, Iterable
 from services.bus.interface import Message, TopicPartition
 
 
+class _Queue:
+    """Messages of one partition, and the bytes of their values."""
+
+    __slots__ = ("messages", "size")
+
+    def __init__(self) -> None:
+        self.messages: deque[Message] = deque()
+        self.size = 0
+
+
 class Buffer:
     """Queues of messages by partition.
 
@@ -13,46 +23,55 @@ class Buffer:
     others. Here a partition that gave some goes to the end of the line.
 
     Attributes:
-        size: bytes of all values held.
         paused: partitions that are left out.
     """
 
     def __init__(self) -> None:
-        self.size = 0
         self.paused: set[TopicPartition] = set()
-        self._queues: dict[TopicPartition, deque[Message]] = {}
+        self._queues: dict[TopicPartition, _Queue] = {}
 
     def put(self, source: TopicPartition, messages: Iterable[Message]) -> None:
-        """Adds messages at the end of their partition."""
-        queue = self._queues.setdefault(source, deque())
+        """Adds messages, at least one, at the end of their partition."""
+        queue = self._queues.setdefault(source, _Queue())
         for message in messages:
-            queue.append(message)
-            self.size += message.record.size
+            queue.messages.append(message)
+            queue.size += message.record.size
 
     def take(self, most: int) -> list[Message]:
         """At most `most` messages, each partition in order."""
         taken: list[Message] = []
         for source in [source for source in self._queues if source not in self.paused]:
             queue = self._queues.pop(source)
-            taken += [queue.popleft() for _ in range(min(most - len(taken), len(queue)))]
-            if queue:
+            while queue.messages and len(taken) < most:
+                message = queue.messages.popleft()
+                queue.size -= message.record.size
+                taken.append(message)
+            if queue.messages:
                 self._queues[source] = queue
             if len(taken) == most:
                 break
-        self.size -= sum(message.record.size for message in taken)
         return taken
 
     def drop(self, partitions: Collection[TopicPartition]) -> None:
         """Throws away what is held of these."""
         for source in partitions:
-            self.size -= sum(message.record.size for message in self._queues.pop(source, ()))
+            self._queues.pop(source, None)
 
     def first(self, source: TopicPartition) -> int | None:
         """Offset of the next message of a partition; None where none is held."""
         queue = self._queues.get(source)
-        return queue[0].position.offset if queue else None
+        return None if queue is None else queue.messages[0].position.offset
 
     @property
-    def ready(self) -> bool:
+    def ready(self) -> int:
+        """Bytes of the values that `take` would give."""
+        return sum(queue.size for source, queue in self._queues.items() if source not in self.paused)
+
+    @property
+    def held_back(self) -> int:
+        """Bytes of the values in paused partitions."""
+        return sum(queue.size for source, queue in self._queues.items() if source in self.paused)
+
+    def __bool__(self) -> bool:
         """True where `take` would give something."""
         return any(source not in self.paused for source in self._queues)

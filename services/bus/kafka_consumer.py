@@ -10,7 +10,7 @@ from typing import Any
 import kafka
 from kafka.admin import KafkaAdminClient, MemberToRemove
 from kafka.coordinator.assignors.range import RangePartitionAssignor
-from kafka.errors import KafkaError
+from kafka.errors import IllegalStateError, KafkaError
 from kafka.structs import MemberState
 
 from services.bus.interface import (
@@ -23,6 +23,7 @@ from services.bus.interface import (
     Record,
     TopicPartition,
 )
+from services.bus.kafka_arrivals import Arrivals
 from services.bus.kafka_buffer import Buffer
 from services.bus.kafka_client import (
     DENIED,
@@ -34,7 +35,7 @@ from services.bus.kafka_client import (
     sentence,
 )
 from services.bus.kafka_commits import Commits
-from services.bus.kafka_rebalance import Interrupter, RebalanceStep, Step
+from services.bus.kafka_rebalance import Interrupter, Join, RebalanceStep, Step
 from services.bus.kafka_settings import KafkaSettings
 from services.bus.topics import Topic
 
@@ -42,9 +43,10 @@ _log = logging.getLogger(__name__)
 
 # How soon a waiting poll notices that it was closed by another thread.
 _SLICE_S = 0.1
-# A fetch on its way leaves out partitions that were paused or just read; so long they wait for the next one.
-_FETCH_WAIT_MS = 50
-# Records taken from the library at once, so that Buffer can share them out, and how much it may hold for that.
+# How long a fetch that finds nothing stays at the broker. Partitions it was sent without have to wait for its end.
+_FETCH_WAIT_MS = 100
+# Records taken from the library at once, so that Buffer can share them out, and bytes that it may hold for that, as
+# much again of paused partitions.
 _AHEAD_RECORDS = 500
 _AHEAD_BYTES = 8 << 20
 # A rebalance is noticed with a heartbeat; a member that does not poll this long is taken for dead.
@@ -95,6 +97,8 @@ class KafkaBusConsumer:
         self._client.subscribe(list(self._topics), listener=self._steps)
         self._commits = Commits(self._client, group, 2 * settings.request_timeout_s)
         self._buffer = Buffer()
+        self._arrivals = Arrivals(self._client)
+        self._join = Join(self._client)
         self._assigned: frozenset[TopicPartition] = frozenset()
         self._next: dict[TopicPartition, int] = {}  # offset after the last message given, where one was given
         self._fetched: dict[TopicPartition, int] = {}  # offset after the last message taken from the library
@@ -118,8 +122,9 @@ class KafkaBusConsumer:
         with self._lock:
             while True:
                 self._check_open()
-                self._fetch(0.0 if self._buffer.ready else max(0.0, min(deadline - time.monotonic(), _SLICE_S)))
-                messages = self._buffer.take(max_records)
+                in_hand = self._buffer and not self._join.under_way
+                self._fetch(0.0 if in_hand else max(0.0, min(deadline - time.monotonic(), _SLICE_S)))
+                messages = [] if self._join.under_way else self._buffer.take(max_records)
                 if messages or time.monotonic() >= deadline:
                     self._check_open()
                     for message in messages:
@@ -132,18 +137,18 @@ class KafkaBusConsumer:
         return self._assigned
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
-        """Leaves these out of `poll` until `resume`; those of other members are passed over."""
+        """Leaves these out of `poll` until `resume`; those of other members are passed over.
+
+        They are fetched on for a while: a pause is mostly short, and a fetch that left them out would have to end
+        before they could be read again.
+        """
         self._check_open()
-        paused = self._assigned.intersection(partitions)
-        self._buffer.paused |= paused
-        self._client.pause(*(_of_library(source) for source in paused))
+        self._buffer.paused |= self._assigned.intersection(partitions)
 
     def resume(self, partitions: Collection[TopicPartition]) -> None:
         """Takes these into `poll` again."""
         self._check_open()
-        resumed = self._buffer.paused.intersection(partitions)
-        self._buffer.paused -= resumed
-        self._client.resume(*(_of_library(source) for source in resumed))
+        self._buffer.paused.difference_update(partitions)
 
     def commit(self, offsets: Mapping[TopicPartition, Committable]) -> None:
         """Takes what is finished, all or nothing, and sends it without waiting.
@@ -196,6 +201,7 @@ class KafkaBusConsumer:
         The library's own farewell stands in line behind its request to join, which the broker answers only once all
         others have joined.
         """
+        self._join.give_up()
         member = self._client.group_metadata()
         if member.state is not MemberState.REBALANCING or not member.member_id:
             return
@@ -206,25 +212,43 @@ class KafkaBusConsumer:
             admin.remove_group_members(self._group, [MemberToRemove(member_id=member.member_id)])
 
     def _fetch(self, wait_s: float) -> None:
-        """One round with the library: takes part in the group, and takes records if there is room for them."""
+        """One round with the library, if it is time: takes part in the group, and takes records."""
+        if not self._join.under_way and not self._arrivals.wait(wait_s):
+            return
+        taken = 0
         try:
             self._commits.send()
+            if not self._join.ended_within(wait_s):
+                return
             self._start()
-            room = _AHEAD_RECORDS if self._buffer.size < _AHEAD_BYTES else 1
-            batches = self._client.poll(timeout_ms=milliseconds(wait_s), max_records=room)
+            self._hold_back()
+            room = _AHEAD_RECORDS if self._buffer.ready < _AHEAD_BYTES else 1
+            patience_s = 0.0 if self._arrivals.under_way else wait_s
+            for batch in self._client.poll(timeout_ms=milliseconds(patience_s), max_records=room).values():
+                taken += self._keep(batch)
         except RebalanceStep as interruption:
             self._rebalance(interruption.step)
+            self._arrivals.asked(more=True)
         except KafkaError as error:
             self._note_trouble(error)
+            self._arrivals.asked(more=True)
         else:
             self._troubled_since = None
-            for batch in batches.values():
-                self._keep(batch)
+            self._arrivals.asked(more=taken >= room)
 
-    def _keep(self, batch: Sequence[Any]) -> None:
+    def _hold_back(self) -> None:
+        """Has paused partitions fetched no further once they take too much room."""
+        if self._buffer.held_back > _AHEAD_BYTES:
+            self._client.pause(*(_of_library(source) for source in self._buffer.paused))
+        for place in self._client.paused():
+            if TopicPartition(place.topic, place.partition) not in self._buffer.paused:
+                self._client.resume(place)
+
+    def _keep(self, batch: Sequence[Any]) -> int:
         source = TopicPartition(batch[0].topic, batch[0].partition)
         self._buffer.put(source, messages_of(self._topics[source.topic], source, batch))
         self._fetched[source] = batch[-1].offset + 1
+        return len(batch)
 
     def _rebalance(self, step: Step) -> None:
         match step:
@@ -271,7 +295,6 @@ class KafkaBusConsumer:
             if not self._commits.known(source):
                 self._commits.learn(source, self._ask_committed(source))
             committed = self._commits.committed(source)
-            self._client.resume(_of_library(source))
             self._seek(source, None if committed is None else committed.next_offset)
             self._starting.remove(source)
 
@@ -303,12 +326,15 @@ class KafkaBusConsumer:
 
     def _lag(self, source: TopicPartition) -> int:
         place = _of_library(source)
-        end = self._client.highwater(place)
         position = self._buffer.first(source)
         if position is None:
             position = self._next.get(source)
-        if position is None and source not in self._starting:
-            position = self._client.position(place, timeout_ms=0)
+        try:
+            end = self._client.highwater(place)
+            if position is None and source not in self._starting:
+                position = self._client.position(place, timeout_ms=0)
+        except IllegalStateError:
+            return 0  # about to go to another member
         return 0 if end is None or position is None else max(0, end - position)
 
     def _check_open(self) -> None:

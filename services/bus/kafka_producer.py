@@ -135,8 +135,7 @@ class KafkaBusProducer:
         while self._under_way and self._under_way[0].future.is_done:
             sent = self._under_way.popleft()
             self._waiting -= sent.size
-            if sent.future.succeeded() and self._loss is None:
-                self._acknowledged += 1
+            self._acknowledged += sent.future.succeeded()
 
     def _await_first(self, deadline: float) -> bool:
         """Waits for the oldest record to be settled; False if it isn't by the deadline."""

@@ -1,8 +1,10 @@
 """Brings a group's rebalances from the library's thread into the thread that polls."""
 
+import threading
 from enum import Enum
+from typing import Any
 
-from kafka import ConsumerRebalanceListener, TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 
 
 class Step(Enum):
@@ -14,11 +16,11 @@ class Step(Enum):
 
 
 class RebalanceStep(BaseException):
-    """Leaves the library's `poll` in the middle of a rebalance; the next `poll` goes on with it.
+    """Breaks off a join in the middle; the next one goes on from there.
 
     The library calls its listeners in its own network thread, where neither a commit nor the stage's verbs may be
-    used, while `poll` waits. Leaving `poll` instead lets the polling thread do the work, heartbeats going on. It is
-    no Exception because the library logs and wraps those that listeners raise, and passes others on.
+    used. Breaking off instead lets the polling thread do the work, heartbeats going on. It is no Exception because
+    the library logs and wraps those that listeners raise, and passes others on.
     """
 
     def __init__(self, step: Step) -> None:
@@ -27,7 +29,7 @@ class RebalanceStep(BaseException):
 
 
 class Interrupter(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
-    """Interrupts `poll` at each step of a rebalance, until `go_on` lets that step pass."""
+    """Breaks off the join at each step of a rebalance, until `go_on` lets that step pass."""
 
     def __init__(self) -> None:
         self._pass = False
@@ -50,3 +52,41 @@ class Interrupter(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         """Called by the library once it has its new share."""
         self._pass = False
         raise RebalanceStep(Step.ASSIGNED)
+
+
+class Join:
+    """The way into the group, gone by the library's thread while this one polls on.
+
+    The library joins within its `poll` as well, but there it forgets a join that ends between two polls, and starts
+    another: with short polls, and a leader among those who do so, a group never comes to rest.
+    """
+
+    def __init__(self, client: KafkaConsumer) -> None:
+        self._client = client
+        self._way: Any = None
+        self._ended = threading.Event()
+
+    @property
+    def under_way(self) -> bool:
+        """True from the start of a join until `ended_within` has said how it ended."""
+        return self._way is not None
+
+    def ended_within(self, timeout_s: float) -> bool:
+        """True where there is nothing to join, or no longer. Raises RebalanceStep, and what the library raises."""
+        if self._way is None:
+            if not self._client._coordinator.need_rejoin():
+                return True
+            self._ended.clear()
+            self._way = self._client._net.call_soon_with_future(self._client._coordinator.ensure_active_group_async)
+            self._way.add_both(lambda _: self._ended.set())
+        if not self._ended.wait(timeout_s):
+            return False
+        way, self._way = self._way, None
+        if way.exception is not None:
+            raise way.exception
+        return True
+
+    def give_up(self) -> None:
+        """Lets a join that is under way end without trying again."""
+        if self.under_way:
+            self._client._subscription.unsubscribe()

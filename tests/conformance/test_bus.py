@@ -214,7 +214,7 @@ def test_a_busy_partition_does_not_starve_the_others(bus: Bus, topic: Topic) -> 
 def test_poll_takes_no_more_than_asked(bus: Bus, topic: Topic) -> None:
     publish(bus, topic, range(50))
     consumer = bus.consumer("g", [topic])
-    sizes = [len(consumer.poll(0.2, max_records=7)) for _ in range(20)]
+    sizes = [len(consumer.poll(0.1, max_records=7)) for _ in range(25)]
     assert max(sizes) <= 7
     assert sum(sizes) == 50
 
@@ -372,7 +372,7 @@ def test_i6_once_and_in_order_whatever_crashes(seed: int, crash_share: float, ba
     once_and_in_order(MemoryBus(PARTITIONS), topic_named("t"), random.Random(seed), crash_share, batch, poll_s=0.001)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_i6_once_and_in_order_on_a_broker_whatever_crashes(kafka_system: System, seed: int) -> None:
     dice = random.Random(seed)
     name = f"conformance.{uuid4().hex}"

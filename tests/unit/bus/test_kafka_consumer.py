@@ -1,5 +1,6 @@
 """What a consumer makes of the library's rebalances and errors, without a broker."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
@@ -7,12 +8,13 @@ from typing import Any, NamedTuple
 import kafka
 import pytest
 from kafka.errors import KafkaTimeoutError, TopicAuthorizationFailedError, UnknownBrokerIdError
+from kafka.future import Future
 from kafka.structs import MemberState
 
 from services.bus import kafka_consumer
 from services.bus.interface import BusClosed, BusLost, Committable, Consumer, TopicPartition
 from services.bus.kafka_consumer import KafkaBusConsumer
-from services.bus.kafka_rebalance import Interrupter, RebalanceStep, Step
+from services.bus.kafka_rebalance import Interrupter, Join, RebalanceStep, Step
 from services.bus.kafka_settings import KafkaSettings
 from tests.support.buses import topic_named
 
@@ -56,7 +58,9 @@ class Library:
         self.group = Group("", -1)
         self.rejoins = 0
         self.asked: list[int] = []
-        self._coordinator = self
+        self.joining: Future | None = None
+        self._coordinator = self._net = self._fetcher = self
+        self._fetch_futures: list[Any] = []
 
     def subscribe(self, topics: Sequence[str], listener: Interrupter) -> None:
         self.listener = listener
@@ -64,6 +68,15 @@ class Library:
     def poll(self, timeout_ms: int, max_records: int) -> dict[Any, list[Found]]:
         self.asked.append(max_records)
         return self.script.popleft()(self) if self.script else {}
+
+    def need_rejoin(self) -> bool:
+        return self.joining is not None and not self.joining.is_done
+
+    def ensure_active_group_async(self) -> None:
+        raise AssertionError("only the loop calls it")
+
+    def call_soon_with_future(self, _: object) -> Future | None:
+        return self.joining
 
     def request_rejoin(self) -> None:
         self.rejoins += 1
@@ -82,6 +95,9 @@ class Library:
 
     def seek_to_beginning(self, place: kafka.TopicPartition) -> None:
         self.seeks.append((place.partition, None))
+
+    def paused(self) -> set[kafka.TopicPartition]:
+        return set(self.paused_)
 
     def pause(self, *places: kafka.TopicPartition) -> None:
         self.paused_ |= set(places)
@@ -235,10 +251,22 @@ def test_paused_is_paused_through_a_rebalance_but_not_when_it_starts_anew(
 ) -> None:
     play(library, consumer, assigns(0, 1, generation=1), gives(0, 1))
     consumer.pause([ZERO, TWO])
-    assert library.paused_ == {kafka.TopicPartition("t", 0)}
     assert play(library, consumer, gives(0, 2), revokes, revokes, assigns(0, generation=2)) == []
-    assert library.paused_
     assert play(library, consumer, revokes, revokes, assigns(0, generation=9), gives(0, 1)) == [(0, 1)]
+
+
+def test_a_paused_partition_is_fetched_on_only_while_it_takes_little_room(
+    library: Library, consumer: KafkaBusConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_consumer, "_AHEAD_BYTES", 3)
+    play(library, consumer, assigns(0, 1, generation=1))
+    consumer.pause([ZERO])
+    play(library, consumer, gives(0, 1, 2, 3))
+    assert not library.paused_
+    play(library, consumer, gives(0, 4), gives(1, 1))
+    assert library.paused_ == {kafka.TopicPartition("t", 0)}
+    consumer.resume([ZERO])
+    assert play(library, consumer) == [(0, 1), (0, 2), (0, 3), (0, 4)]
     assert not library.paused_
 
 
@@ -314,3 +342,66 @@ def test_each_step_interrupts_until_it_is_dealt_with() -> None:
         verb({kafka.TopicPartition("t", 0)})
         with pytest.raises(RebalanceStep):
             steps.on_partitions_assigned(set())
+
+
+class Loop:
+    """The library's network loop, which ends a join when the test says so."""
+
+    def __init__(self) -> None:
+        self._coordinator = self._net = self._subscription = self
+        self.needs = True
+        self.joins: list[Future] = []
+        self.unsubscribed = False
+
+    def need_rejoin(self) -> bool:
+        return self.needs
+
+    def ensure_active_group_async(self) -> None:
+        raise AssertionError("only the loop calls it")
+
+    def call_soon_with_future(self, _: object) -> Future:
+        self.joins.append(Future())
+        return self.joins[-1]
+
+    def unsubscribe(self) -> None:
+        self.unsubscribed = True
+
+
+def test_a_join_outlives_the_polls_that_wait_for_it() -> None:
+    loop = Loop()
+    join = Join(loop)
+    assert not join.ended_within(0.01)
+    assert not join.ended_within(0.01)
+    assert join.under_way
+    assert len(loop.joins) == 1
+    loop.joins[0].success(True)
+    assert join.ended_within(0)
+    assert not join.under_way
+    loop.needs = False
+    assert join.ended_within(0)
+    assert len(loop.joins) == 1
+
+
+def test_a_join_brings_what_the_library_raised() -> None:
+    loop = Loop()
+    join = Join(loop)
+    join.ended_within(0)
+    loop.joins[0].failure(RebalanceStep(Step.REVOKED))
+    with pytest.raises(RebalanceStep):
+        join.ended_within(0)
+    assert not join.ended_within(0), "the next one goes on from there"
+    assert len(loop.joins) == 2
+    join.give_up()
+    assert loop.unsubscribed
+
+
+def test_nothing_is_given_while_the_group_takes_stock(library: Library, consumer: KafkaBusConsumer) -> None:
+    play(library, consumer, assigns(0, generation=1))
+    library.script.append(gives(0, *range(100)))
+    assert len(consumer.poll(0)) == 64
+    library.joining = Future()
+    began = time.monotonic()
+    assert list(consumer.poll(0.2)) == []
+    assert 0.15 < time.monotonic() - began < 1.0
+    library.joining.success(True)
+    assert len(consumer.poll(0.2)) == 36
