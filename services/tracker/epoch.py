@@ -91,7 +91,8 @@ class Epoch:
         self._rules = rules or self._rules
         broken = self._advance(message) if self._looks else self._begin(message)
         look = read_look(message, self._clock.seconds, rules, broken, self._settings.boxes_max)
-        seen = self._follower.follow(look, self._looks, self._clock.rate, resuming=look.seq < self._warm_from)
+        resuming = self._resumed_at is not None and look.seq < self._warm_from + _SETTLING_S * self._clock.rate
+        seen = self._follower.follow(look, self._looks, self._clock.rate, resuming=resuming)
         ended = self._follower.retire(look.seq - self._replay_frames)
         self._looks.append(look)
         metrics.LOOKS.inc()

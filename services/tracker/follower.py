@@ -54,8 +54,8 @@ class Follower:
             look: the newest look.
             before: looks whose spans are not emitted yet, oldest first.
             rate: frames per second.
-            resuming: tracks that began before the first look that is known may still be there. Weak boxes start a track
-                then, since they may go on with one of those.
+            resuming: tracks that began before the first look that is known may still be there. Weak boxes count as
+                strong then: they may go on with one of those, and must not lose it to a strong box close by.
         """
         seen: list[Track] = []
         for rules in look.rules.kinds if look.rules is not None else ():
@@ -87,13 +87,12 @@ class Follower:
         found = look.found.get(rules.kind)
         if found is None:
             return []
-        strong = [row for row in found if row[4] >= rules.threshold]
-        weak = [row for row in found if rules.keep <= row[4] < rules.threshold]
+        threshold = rules.keep if resuming else rules.threshold
+        strong = [row for row in found if row[4] >= threshold]
+        weak = [row for row in found if rules.keep <= row[4] < threshold]
         seen, tracks_left, strong_left = _continue(tracks, strong, look.seq, rate)
         again, _, weak_left = _continue(tracks_left, weak, look.seq, rate)
         seen += again
-        if resuming:
-            strong_left, weak_left = [*strong_left, *weak_left], []
         for number, (x, y, w, h, score) in enumerate(strong_left):
             if len(self) >= self._tracks_max:
                 look.overflow = f"More than {self._tracks_max} tracks at frame {look.seq}."
