@@ -32,8 +32,13 @@ lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Where Triton can't run the tests that need it say so; the broker and the RTSP server are fetched by those who start them.
+.PHONY: triton
+triton: $(STAMP)
+	-@$(BIN)/python -m deploy.triton.environment
+
 .PHONY: test
-test: lint models ## all tests: style, types, unit, conformance, contract, end to end, short eval and bench
+test: lint models triton ## all tests: style, types, unit, conformance, contract, real servers, end to end, short eval, bench, chaos
 	$(BIN)/python -m pytest
 
 .PHONY: eval
@@ -48,8 +53,16 @@ bench: models ## speed against deface and a bare loop: table and out/bench/bench
 soak: models ## memory over a video of 30 minutes, into out/bench/bench.json
 	$(BIN)/python -m tests.bench.run --soak
 
+.PHONY: chaos
+chaos: models triton ## break a running stack in every way: table and out/chaos/chaos.json
+	$(BIN)/python -m tests.chaos.run $(ARGS)
+
+.PHONY: bench-stack
+bench-stack: models triton ## Kafka path, CPU, latency and Triton of the stack: tables and out/bench/stack.json
+	$(BIN)/python -m tests.bench.stack $(ARGS)
+
 .PHONY: stack
-stack: models ## Kafka, Triton, two cameras and the five services, in the background; ARGS="--fused" and others: --help
+stack: models triton ## Kafka, Triton, two cameras and the five services, in the background; ARGS="--fused" and others: --help
 	$(BIN)/python -m deploy.stack up $(ARGS)
 
 .PHONY: stack-down
