@@ -2,10 +2,12 @@
 
 import pytest
 
+from services.policy.model import Policy
 from services.schema import pb
 from services.tracker.settings import TrackerSettings
 from tests.support.book import Book
 from tests.unit.tracker.harness import EPOCH, Harness, masks_at, policy, result
+from tests.unit.tracker.simulator import Scene, exposure_of_spans, found_at, scene
 
 FACE = (100.0, 100.0, 140.0, 150.0, 0.9)
 WEAK = (*FACE[:4], 0.15)
@@ -94,3 +96,37 @@ def test_a_rate_that_is_measured_a_trifle_high_costs_no_look() -> None:
     for seq in (0, 5, 10):
         harness.look(seq, pts=seq * 1000 - seq, time_base_den=25_000)
     assert [span.last_seq for span in harness.spans] == [4]
+
+
+def killed_now_and_then(happening: Scene, rules: Policy, *, every: int) -> list[pb.RedactionSpan]:
+    """First answers for each frame of trackers that die at every so many looks; 0: never."""
+    seqs = list(range(0, len(happening.truth), 5))
+    harness, committed, spans = Harness(Book(rules)), 0, []
+    place, lives = 0, 1
+    while place < len(seqs):
+        seq = seqs[place]
+        harness.look(seq, result(found_at(happening, seq)), has_previous=seq > 0, previous_seq=max(0, seq - 5))
+        place += 1
+        if place == len(seqs):
+            harness.end(len(happening.truth))
+        known = spans[-1].last_seq + 1 if spans else 0
+        spans += [span for span in harness.spans if span.first_seq >= known]
+        harness.redactions.clear()
+        if every and place == every * lives:
+            committed += len(harness.done)
+            place, lives = committed, lives + 1
+            harness = Harness(Book(rules))
+    return spans
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_i1_kills_leave_no_more_open_and_close_nothing(seed: int) -> None:
+    """Measured over eight scenes: no frame of any subject more, 0.3 % more area."""
+    rules = policy(tracking={"look_ahead_s": 0.3, "hold_s": 1.5})
+    happening = scene(seed, frames=500)
+    calm, killed = (killed_now_and_then(happening, rules, every=every) for every in (0, 23))
+    assert [span.first_seq for span in killed] == [span.first_seq for span in calm]
+    assert all(span.coverage == pb.COMPLETE for span in killed)
+    one, other = (exposure_of_spans(happening, spans, 0.15) for spans in (calm, killed))
+    assert other.frames <= one.frames
+    assert other.masked <= 1.02 * one.masked
