@@ -1,9 +1,7 @@
 """Real servers for the integration tests, one of each a session, absent where the tools to run them are."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
@@ -12,13 +10,7 @@ from deploy.stack.kafka_install import MissingTool, jars, java
 from deploy.stack.triton import TritonServer
 from deploy.triton.environment import EnvironmentMissing
 from services.detect.catalogue import ModelMissing
-
-
-def absent(reason: str) -> NoReturn:
-    """Leaves the test out; fails it where every server has to be there."""
-    if os.environ.get("CI") or os.environ.get("VEIL_REQUIRE_SERVERS"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+from tests.support.servers import absent
 
 
 # Kafka
