@@ -117,17 +117,19 @@ def check_broker(settings: KafkaSettings) -> None:
 
 def _connect(net: NetworkSelector, manager: KafkaConnectionManager, broker: Any, timeout_s: float) -> Exception | None:
     """Logs in to one broker; returns what kept it from that."""
+    context = manager.config["ssl_context"]
     try:
         # First without the library, which leaves the sockets of failed connections to the garbage collector.
-        socket.create_connection((broker.host, broker.port), timeout_s).close()
+        with socket.create_connection((broker.host, broker.port), timeout_s) as connection:
+            if context is not None:
+                context.wrap_socket(connection, server_hostname=broker.host).close()
     except OSError as error:
         return error
-    connection = manager.get_connection(
+    login = manager.get_connection(
         broker.node_id, timeout_ms=milliseconds(timeout_s), refresh_metadata_on_err=False
-    )
-    net.poll(timeout_ms=milliseconds(timeout_s), future=connection.init_future)
-    answer = connection.init_future
-    return answer.exception if answer.is_done else TimeoutError()
+    ).init_future
+    net.poll(timeout_ms=milliseconds(timeout_s), future=login)
+    return login.exception if login.is_done else TimeoutError()
 
 
 def check_topics(client: kafka.KafkaConsumer, topics: Collection[str]) -> None:
@@ -157,18 +159,20 @@ def milliseconds(seconds: float) -> int:
     return max(0, round(seconds * 1000))
 
 
-def _refusal(error: BaseException, settings: KafkaSettings) -> str:
-    if isinstance(error, SaslAuthenticationFailedError):
-        return f"it refuses user {settings.username}, the name or the password is wrong"
-    text = str(error)
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        return f"its certificate is not vouched for by {settings.ca_file}"
-    if isinstance(error, (KafkaTimeoutError, RequestTimedOutError, TimeoutError)):
-        return "no answer"
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    if isinstance(error, KafkaError):
-        return text.removeprefix(f"{type(error).__name__}: ")
+def _refusal(error: Exception, settings: KafkaSettings) -> str:
+    match error:
+        case SaslAuthenticationFailedError():
+            return f"it refuses user {settings.username}, the name or the password is wrong"
+        case ssl.SSLCertVerificationError():
+            return f"its certificate does not pass {settings.ca_file}, {error.verify_message}"
+        case ssl.SSLError():
+            return f"TLS failed, {error.reason}"
+        case KafkaTimeoutError() | RequestTimedOutError() | TimeoutError():
+            return "no answer"
+        case OSError():
+            return error.strerror or type(error).__name__
+        case KafkaError():
+            return str(error).removeprefix(f"{type(error).__name__}: ")
     return type(error).__name__
 
 

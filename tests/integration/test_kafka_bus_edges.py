@@ -14,6 +14,7 @@ from kafka.partitioner.default import murmur2
 
 from deploy.stack.certificates import make_certificates
 from deploy.stack.kafka import KafkaServer
+from services.bus import kafka_client
 from services.bus.interface import Bus, BusFull, BusLost, Committable, Message, Producer, Record, Start, TopicPartition
 from services.bus.kafka import KafkaBus
 from services.bus.kafka_client import BusUnreachable, client_options
@@ -111,7 +112,7 @@ def test_a_wrong_password(kafka: KafkaServer, tmp_path: Path) -> None:
 def test_an_authority_that_did_not_sign_the_brokers_certificate(kafka: KafkaServer, tmp_path: Path) -> None:
     make_certificates(tmp_path, "broker")
     text = refusal(kafka.settings("renderer").model_copy(update={"ca_file": tmp_path / "ca.pem"}))
-    assert f"not vouched for by {tmp_path / 'ca.pem'}" in text
+    assert f"its certificate does not pass {tmp_path / 'ca.pem'}" in text
 
 
 def test_plain_text_to_a_broker_with_tls(kafka: KafkaServer) -> None:
@@ -154,7 +155,8 @@ def test_joining_the_group_of_another_principal(connect: Callable[..., KafkaBus]
         read(consumer, 1)
 
 
-def test_a_topic_that_is_not_there(connect: Callable[..., KafkaBus]) -> None:
+def test_a_topic_that_is_not_there(connect: Callable[..., KafkaBus], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_client, "_TOPIC_S", 0.5)
     bus = connect(delivery_timeout_s=2, request_timeout_s=1)
     missing = topic_named("edges.missing")
     for attempt in (lambda: bus.reader(missing, Start("oldest")), lambda: bus.consumer("g", [missing])):

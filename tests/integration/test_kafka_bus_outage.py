@@ -1,6 +1,7 @@
 """A broker that goes away and comes back: nothing lost, doubled or out of order, and nobody stands still for long."""
 
 import gc
+import logging
 import threading
 import time
 import warnings
@@ -26,6 +27,12 @@ OUTAGE_S = 12.0  # longer than the session of a consumer
 pytestmark = pytest.mark.filterwarnings(
     "ignore:unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    """What the library logs holds on to these sockets, and what is captured of it lives as long as the session."""
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 @pytest.fixture(autouse=True, scope="module")
