@@ -12,7 +12,6 @@ from deploy.triton.environment import EnvironmentMissing
 from services.detect.catalogue import ModelMissing
 from tests.support.servers import absent
 
-
 # Kafka
 
 

@@ -1,4 +1,4 @@
-"""The judge of the chaos trials sees what it is there to see: loss, copies, disorder, damage, and pictures nobody masked."""
+"""The judge of the chaos trials sees loss, copies, disorder, damage, and pictures that nobody masked."""
 
 from collections.abc import Sequence
 from fractions import Fraction
