@@ -1,6 +1,7 @@
 """An RTSP server on loopback: cameras push to it, the decoder reads from it, masked video goes out through it."""
 
 import secrets
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from deploy.stack.secret_files import write_secret
 
 CAMERA_USER = "camera"
 
+_SETTLE_S = 0.3
 _START_S = 15
 
 
@@ -44,6 +46,9 @@ class MediaServer:
         self.process.command = [str(binary), str(self._settings)]
         self.process.start()
         self.process.wait_until(lambda: answers(self.port), _START_S)
+        # Another server on this port would have answered too, and this one would have ended for it.
+        time.sleep(_SETTLE_S)
+        self.process.wait_until(lambda: self.process.running, 0)
 
     def stop(self) -> None:
         """Ends it."""
