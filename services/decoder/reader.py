@@ -52,6 +52,7 @@ class CameraReader:
         self._stop = threading.Event()
         self._pause = pause or self._stop.wait
         self._last_epoch = 0
+        self._stopped = False  # the last epoch was told to have ended for good
 
     def run(self) -> None:
         """Reads a file to its end, a live source until `close`."""
@@ -60,6 +61,12 @@ class CameraReader:
             if self.failure:
                 metrics.FAILURES.inc()
             return
+        self._run_live()
+        if not self._stopped:
+            # Between two epochs, or before the first: who waits for this camera's end would wait in vain.
+            self._end_unopened(pb.EndOfStream.STOPPED)
+
+    def _run_live(self) -> None:
         pauses = reconnect_pauses(self._settings.pause_max_s)
         while not self._stop.is_set():
             frames, broken = self._read_once()
@@ -96,7 +103,7 @@ class CameraReader:
             )
         except SourceError as error:
             if not self._camera.is_live:
-                self._end_unopened(str(error))
+                self._end_unopened(pb.EndOfStream.LOST, str(error))
             return 0, str(error)
         metrics.RUNNING.inc()
         try:
@@ -127,7 +134,8 @@ class CameraReader:
                     writer.unit(item)
         except SourceError as error:
             broken = str(error)
-        if self._stop.is_set():
+        self._stopped = self._stop.is_set()
+        if self._stopped:
             frames = writer.end(pb.EndOfStream.STOPPED, "")
         else:
             goes_on = broken is not None or self._camera.loop
@@ -149,11 +157,9 @@ class CameraReader:
                 unit.captured_us = time.time_ns() // 1000
             yield unit
 
-    def _end_unopened(self, detail: str) -> None:
-        """Tells those who wait for a file that nothing will come."""
-        end = pb.EndOfStream(
-            camera_id=self._camera.camera_id, epoch=self._new_epoch(), reason=pb.EndOfStream.LOST, detail=detail
-        )
+    def _end_unopened(self, reason: "pb.EndOfStream.Reason", detail: str = "") -> None:
+        """Tells those who wait for the camera that nothing will come, in an epoch without frames."""
+        end = pb.EndOfStream(camera_id=self._camera.camera_id, epoch=self._new_epoch(), reason=reason, detail=detail)
         for entry in end_entries(end):
             self.outbox.put(entry)
 

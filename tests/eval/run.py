@@ -28,7 +28,8 @@ GOLDEN = Path(__file__).with_name("golden.json")
 GROUPS = ("packages", "scenes", "pictures", "persons")
 _SHORT_FRAMES = 100
 _SCENE_FRAMES = 125
-_SLACK = 0.02  # a codec's or a library's next version moves a few frames over the limit
+# 8-bit arithmetic differs between processors: on two of them the same plates were exposed in 26.3 and 29.5 % of frames.
+_SLACK = 0.05
 
 
 @dataclass(frozen=True)

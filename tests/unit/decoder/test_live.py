@@ -40,7 +40,11 @@ class Pauses:
 def read(camera: Camera, pauses: Pauses, settings: DecoderSettings | None = None) -> Sent:
     reader = CameraReader(camera, Book(policy()), settings or DecoderSettings(), pause=pauses)
     reader.run()
-    return Sent().take(entry.record for entry in reader.outbox.drain())
+    sent = Sent().take(entry.record for entry in reader.outbox.drain())
+    # Whoever waits for the camera is told that it was stopped, also when that happens between two epochs.
+    last = [ends.pop() for ends in (sent.source_ends, sent.detect_ends)]
+    assert [(end.frames, end.reason) for end in last] == [(0, pb.EndOfStream.STOPPED)] * 2
+    return sent
 
 
 def test_each_reconnection_is_a_new_epoch_and_the_old_one_ends_as_lost(
