@@ -19,7 +19,7 @@ class KafkaBus:
     """Producers, consumers and readers of one principal. Any thread may use the bus, each of them belongs to one.
 
     Raises BusUnreachable, within about ten seconds and with one clear sentence, where no broker answers, the password
-    is wrong or the broker's certificate is not vouched for; RuntimeError without the package crc32c.
+    is wrong or the broker's certificate is not signed by the CA; RuntimeError without the package crc32c.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:

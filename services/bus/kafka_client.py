@@ -89,6 +89,8 @@ def data_options(settings: KafkaSettings) -> dict[str, Any]:
             (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
             (socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES),
             (socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BYTES),
+            # A host that vanished answers nothing; left to the system it would be believed in for a quarter of an hour.
+            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds(settings.request_timeout_s)),
         ],
     }
 

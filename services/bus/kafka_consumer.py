@@ -64,6 +64,9 @@ class KafkaBusConsumer:
     library's cooperative assignors do not keep topics together, and it does not speak the group protocol of Kafka 4
     (KIP-848). In an eager rebalance every member gives up everything for a moment; this class keeps a partition that
     comes straight back, with its position, its messages in hand and its pause.
+
+    Attributes:
+        rebalancing: True from `settle` until it is known what goes.
     """
 
     def __init__(

@@ -22,7 +22,9 @@ class KafkaSettings(BaseSettings):
     partitions: int = Field(8, ge=1, le=1000, description="Of every topic, when topics are made.")
     replication: int = Field(1, ge=1, le=5, description="Copies of every partition, when topics are made.")
     budget_mb: int = Field(64, ge=1, le=4096, description="Most records that wait for the broker, in MB.")
-    fetch_mb: int = Field(32, ge=1, le=1024, description="Most that one answer of the broker may hold, in MB.")
+    fetch_mb: int = Field(
+        32, ge=1, le=1024, description="Most in one answer of the broker, in MB; a consumer holds up to four."
+    )
     linger_ms: int = Field(2, ge=0, le=1000, description="How long a record waits for company.")
     delivery_timeout_s: float = Field(30, ge=1, le=600, description="Longest a record waits for the broker's answer.")
     request_timeout_s: float = Field(8, ge=1, le=120, description="Longest one request may take.")

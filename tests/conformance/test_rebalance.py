@@ -75,7 +75,12 @@ def test_a_member_is_asked_to_settle_before_it_is_told_to_release(bus: Bus, topi
     wait_for_share([first], PARTITIONS)
     assert journal.events == [], "nothing was taken from it yet"
     second = bus.consumer("g", [topic])
-    wait_for_share([first, second], PARTITIONS)
+    deadline = time.monotonic() + PATIENCE_S
+    while not shared([first, second]) and time.monotonic() < deadline:
+        first.poll(0.02)
+        assert first.rebalancing == ([verb for verb, _ in journal.events] == ["settle"])
+        second.poll(0.02)
+    assert not second.rebalancing
     assert [verb for verb, _ in journal.events] == ["settle", "release"]
     (_, settled), (_, released) = journal.events
     assert released == second.assignment()
