@@ -340,7 +340,9 @@ def test_a_late_request_is_never_worked_on(start_triton: Start, tmp_path: Path) 
     late = [outcome for outcome in outcomes if outcome != "answered"]
     assert len(late) >= 4
     time.sleep(1.5)
-    assert _metric(server, "nv_inference_request_failure", reason="REJECTED") >= 1
+    # Which of the two it is depends on who looks first, the server's queue or the client's clock.
+    refused = [_metric(server, "nv_inference_request_failure", reason=reason) for reason in ("REJECTED", "CANCELED")]
+    assert sum(refused) >= 1
     executed = _metric(server, "nv_inference_count")
     assert executed < 16
     time.sleep(1)
