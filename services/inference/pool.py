@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from services.detect.interface import Detector, DetectorError, Image
 from services.inference import metrics
@@ -37,6 +38,7 @@ class _Lane:
     """One detector, the frames that wait for it, and the calls it is in.
 
     Attributes:
+        waiting: in the order in which they will be looked at: live frames first, since a file can wait.
         batch: most pictures that the next call may have.
         late_s: when it began not to answer in time; None while it does.
         failing: the last call did not end well.
@@ -84,6 +86,8 @@ class DetectorPool:
                 if lane is None:
                     reason = f"the {name} detector is not loaded"
                     _settle(job, without_boxes(name, None, _Status.SKIPPED, reason))
+                elif job.frame.live:
+                    lane.waiting.insert(sum(1 for _ in takewhile(lambda ahead: ahead.frame.live, lane.waiting)), job)
                 else:
                     lane.waiting.append(job)
             self._changed.notify_all()

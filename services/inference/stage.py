@@ -32,7 +32,8 @@ class InferenceStage:
     """Looks at detect frames and says for each detector whether it ran and what it found.
 
     A frame is never lost: a detector that is absent, fails, hangs or answers garbage yields a result that says so, and
-    whoever needs that detector keeps the frame closed. Results leave in the order in which the frames came.
+    whoever needs that detector keeps the frame closed. The results of a partition leave in the order of its
+    frames; no partition waits for another.
 
     Args:
         settings: deadlines and bounds.
@@ -57,7 +58,7 @@ class InferenceStage:
         self._clock = clock
         self._opener = opener
         self._in_flight = 0
-        self._queue: deque[FrameJob | _End] = deque()
+        self._queues: dict[TopicPartition, deque[FrameJob | _End]] = {}
         self._pool = DetectorPool(detectors, settings, clock)
 
     remembers: Topic | None = None
@@ -67,8 +68,7 @@ class InferenceStage:
 
     def forget(self, partitions: Collection[TopicPartition]) -> None:
         """Drops the frames of these partitions; what detectors still say of them is not listened to."""
-        dropped = [item for item in self._queue if item.position.source in partitions]
-        self._queue = deque(item for item in self._queue if item.position.source not in partitions)
+        dropped = [item for source in partitions for item in self._queues.pop(source, ())]
         self._pool.drop([item for item in dropped if isinstance(item, FrameJob)])
         self._add_in_flight(-sum(item.size for item in dropped))
 
@@ -77,20 +77,21 @@ class InferenceStage:
         item = self._parse(message)
         if self._in_flight and self._in_flight + item.size > self._budget:
             raise Backpressure(f"{self._in_flight} bytes in hand")
-        self._queue.append(item)
+        self._queues.setdefault(item.position.source, deque()).append(item)
         self._add_in_flight(item.size)
         if isinstance(item, FrameJob):
             self._pool.add(item)
 
     def completed(self) -> Sequence[Emission]:
-        """What is ready, up to the first frame that is not."""
+        """What is ready, up to the first frame of each partition that is not."""
         self._pool.expire()
         ready = []
-        while self._queue and (isinstance(self._queue[0], _End) or self._queue[0].done):
-            item = self._queue.popleft()
-            self._add_in_flight(-item.size)
-            record = _of_end(item.end) if isinstance(item, _End) else _of_frame(item)
-            ready.append(Emission((record,), (item.position,)))
+        for queue in self._queues.values():
+            while queue and (isinstance(queue[0], _End) or queue[0].done):
+                item = queue.popleft()
+                self._add_in_flight(-item.size)
+                record = _of_end(item.end) if isinstance(item, _End) else _of_frame(item)
+                ready.append(Emission((record,), (item.position,)))
         return ready
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
-from services.bus.interface import Record
+from services.bus.interface import BusFull, Producer, Record
 from services.bus.kafka import KafkaBus
 from services.bus.topics import TOPICS
 from services.schema import pb
@@ -70,8 +70,18 @@ def garbage(rig: Rig) -> None:
         for topic in TOPICS:
             for key in (LIVE[0], "nobody", ""):
                 for value in _garbage():
-                    producer.publish(Record(topic, key, value))
+                    _publish(producer, Record(topic, key, value))
         producer.flush(30)
+
+
+def _publish(producer: Producer, record: Record) -> None:
+    while True:
+        try:
+            producer.publish(record)
+        except BusFull:
+            producer.wait(1.0)
+        else:
+            return
 
 
 def camera_changed(rig: Rig) -> None:

@@ -27,6 +27,7 @@ from tests.chaos.rig import FILE, LIVE, Rig
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "out" / "chaos"
+_REPORT = "chaos.json"
 _BEFORE_S, _AFTER_S = 3.0, 3.0
 _FRESH_S = 2.0
 _PATIENCE_S = 90.0
@@ -132,9 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=150)
     rows = run(chosen, options.out, console)
     console.print(table(rows))
-    report = options.out / "chaos.json"
-    report.write_text(json.dumps([row.as_json() for row in rows], indent=2, ensure_ascii=False) + "\n")
-    console.print(f"written to {report}")
+    console.print(f"written to {options.out / _REPORT}")
     return 0 if all(row.fine for row in rows) else 1
 
 
@@ -150,6 +149,8 @@ def run(faults: Sequence[Fault], folder: Path, console: Console) -> list[Row]:
             mark = "[green]fine[/]" if row.fine else "[red]NOT FINE[/]"
             console.print(f"{fault.name}: {mark} {row.account}, fresh again after {row.recovery_s} s")
             rows.append(row)
+            report = json.dumps([row.as_json() for row in rows], indent=2, ensure_ascii=False)
+            (folder / _REPORT).write_text(report + "\n")
     return rows
 
 

@@ -208,3 +208,24 @@ def test_a_detector_that_is_late_gets_smaller_calls_until_it_answers_in_time(mak
         time.sleep(0.005)
     assert 2 in slow.sizes[1:4], slow.sizes
     assert any(job.results["face"].status == _RAN for job in jobs)
+
+
+def test_a_live_frame_is_looked_at_before_a_file_that_came_earlier(make: Make) -> None:
+    gate = Gate()
+    pool = make(gate)
+    order: list[str] = []
+    jobs = {name: _job() for name in ("in hand", "file 1", "file 2", "live 1", "live 2")}
+    for name, job in jobs.items():
+        settle = job.settle
+        job.settle = lambda result, name=name, settle=settle: (order.append(name), settle(result))[1]
+        if name.startswith("live"):
+            job.frame.live = True
+            job.frame.captured_us = time.time_ns() // 1000 + 10**7
+        pool.add(job)
+        while not gate.calls:
+            time.sleep(0.001)
+    gate.open.set()
+    until = time.monotonic() + 5
+    while not all(job.done for job in jobs.values()) and time.monotonic() < until:
+        time.sleep(0.005)
+    assert order[1:] == ["live 1", "live 2", "file 1", "file 2"]
