@@ -11,6 +11,7 @@ from services.bus.interface import Message, Start
 from services.bus.kafka import KafkaBus
 from services.bus.kafka_settings import KafkaSettings
 from services.bus.topics import TOPICS, VIDEO_REDACTED, VIDEO_SOURCE, dead_letters_of
+from services.consume.view import parse
 from services.schema import pb
 
 Identity = tuple[int, int]
@@ -107,11 +108,8 @@ class Observer:
             self.cameras[body.end.camera_id].ends[body.end.epoch] = body.end
 
     def _take_redacted(self, message: Message) -> None:
-        try:
-            body = pb.RedactedMessage.FromString(message.record.value)
-        except DecodeError:
-            return
-        if body.HasField("unit") and body.unit.camera_id == message.record.key:
-            self.cameras[body.unit.camera_id].arrivals.append(Arrival(body.unit, message.timestamp_us))
-        elif body.HasField("end") and body.end.camera_id == message.record.key:
-            self.cameras[body.end.camera_id].ended[body.end.epoch] += 1
+        item = parse(message)
+        if isinstance(item, pb.RedactedUnit):
+            self.cameras[item.camera_id].arrivals.append(Arrival(item, message.timestamp_us))
+        elif isinstance(item, pb.EndOfStream):
+            self.cameras[item.camera_id].ended[item.epoch] += 1
