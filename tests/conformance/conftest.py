@@ -9,7 +9,8 @@ from deploy.stack.kafka import KafkaServer
 from deploy.stack.kafka_install import MissingTool, jars, java
 from services.bus.interface import Bus
 from services.bus.topics import Topic
-from tests.support.buses import MakeBus, System, absent, kafka, memory, topic_named
+from tests.support.buses import MakeBus, System, kafka, memory, topic_named
+from tests.support.servers import absent
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ import pytest
 
 from deploy.stack.kafka import KafkaServer
 from deploy.stack.kafka_install import jars, java
-from tests.integration.conftest import absent
 from tests.support.consumed import film, record, track
 from tests.support.on_kafka import publish
+from tests.support.servers import absent
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs" / "examples"

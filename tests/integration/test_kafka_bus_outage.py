@@ -18,7 +18,8 @@ from services.bus.interface import BusFull, BusLost, Committable, Message, Recor
 from services.bus.kafka import KafkaBus
 from services.bus.kafka_client import client_options
 from services.bus.topics import Topic
-from tests.support.buses import PATIENCE_S, absent, commit_all, make_topic, numbers_of, publish, put, read, topic_named
+from tests.support.buses import PATIENCE_S, commit_all, make_topic, numbers_of, publish, put, read, topic_named
+from tests.support.servers import absent
 
 OUTAGE_S = 12.0  # longer than the session of a consumer
 

@@ -1,14 +1,12 @@
 """Buses to hold the same tests against, and the verbs these tests share."""
 
-import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from functools import partial
-from typing import NamedTuple, NoReturn, Protocol
+from typing import NamedTuple, Protocol
 
-import pytest
 from kafka import KafkaAdminClient
 
 from services.bus.interface import Bus, BusFull, Committable, Consumer, Message, Producer, Record, TopicPartition
@@ -20,13 +18,6 @@ from services.bus.topics import Topic
 PATIENCE_S = 10.0
 PARTITIONS = 4
 CAMERAS = tuple(f"camera-{number}" for number in range(12))
-
-
-def absent(reason: str) -> NoReturn:
-    """Leaves the test out; fails it where every server has to be there."""
-    if os.environ.get("CI") or os.environ.get("VEIL_REQUIRE_SERVERS"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 class MakeBus(Protocol):
