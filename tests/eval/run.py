@@ -28,8 +28,8 @@ GOLDEN = Path(__file__).with_name("golden.json")
 GROUPS = ("packages", "scenes", "pictures", "persons")
 _SHORT_FRAMES = 100
 _SCENE_FRAMES = 125
-# 8-bit arithmetic differs between processors: on two of them the same plates were exposed in 26.3 and 29.5 % of frames.
-_SLACK = 0.05
+# Beside it, 8-bit arithmetic differs between processors: the golden figures are the worst of those seen.
+_SLACK = 0.02
 
 
 @dataclass(frozen=True)
