@@ -103,18 +103,19 @@ def check_broker(settings: KafkaSettings) -> None:
     options = client_options(settings)
     net = NetworkSelector()
     manager = KafkaConnectionManager(net, **options)
-    refusal = "no address is given"
+    refusals: list[str] = []
     try:
+        # In an order that changes from run to run: the library shuffles them.
         brokers = manager.cluster.bootstrap_brokers()
         for broker in brokers:
             error = _connect(net, manager, broker, _CHECK_S / len(brokers))
             if error is None:
                 return
-            refusal = _refusal(error, settings)
+            refusals.append(_refusal(error, settings))
     finally:
         manager.close()
         net.close()
-    raise BusUnreachable(f"Kafka at {settings.bootstrap} can't be used: {refusal}")
+    raise BusUnreachable(f"Kafka at {settings.bootstrap} can't be used: {'; '.join(sorted(set(refusals)))}")
 
 
 def _connect(net: NetworkSelector, manager: KafkaConnectionManager, broker: Any, timeout_s: float) -> Exception | None:
