@@ -8,7 +8,7 @@ import kafka
 
 # Asking takes three trips to the library's thread, measured at 1.3 ms of a core, and an idle stage asks sixty times a
 # second. The group, which is looked after in the same call, can wait this long.
-_LOOK_EVERY_S = 0.1
+_LOOK_EVERY_S = 0.25
 
 
 class Arrivals:

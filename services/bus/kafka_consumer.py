@@ -42,9 +42,9 @@ from services.bus.topics import Topic
 _log = logging.getLogger(__name__)
 
 # How soon a waiting poll notices that it was closed by another thread.
-_SLICE_S = 0.1
+_SLICE_S = 0.25
 # How long a fetch that finds nothing stays at the broker. Partitions it was sent without have to wait for its end.
-_FETCH_WAIT_MS = 100
+_FETCH_WAIT_MS = 250
 # Records taken from the library at once, so that Buffer can share them out, and bytes that it may hold for that, as
 # much again of paused partitions.
 _AHEAD_RECORDS = 500

@@ -1,5 +1,7 @@
 """How often detectors look: more often the more has changed since they last did."""
 
+import math
+from collections.abc import Mapping
 from enum import StrEnum
 
 import cv2
@@ -81,6 +83,30 @@ class Cadence:
             return Why.MOTION
         # Looked at now, since waiting for the next picture would take too long.
         return Why.GAP if next_s - self._looked_s > detection.gap_max_s else None
+
+
+class Turns:
+    """Which detectors take part in a look: some of them, by the policy's `every_s`, in the first after their pause."""
+
+    def __init__(self) -> None:
+        self._took_part_s: dict[str, float] = {}
+
+    def of(self, intervals: Mapping[str, float], time_s: float, why: Why) -> tuple[str, ...]:
+        """The detectors of a look, in the order of `intervals`.
+
+        Args:
+            intervals: detector → seconds between two of its looks.
+            time_s: when the picture is shown.
+            why: what made it one to look at. At the seams of a stream and of its scenes all of them look.
+        """
+        seam = why not in (Why.MOTION, Why.GAP)
+        names = tuple(
+            name
+            for name, every_s in intervals.items()
+            if seam or time_s - self._took_part_s.get(name, -math.inf) >= every_s
+        )
+        self._took_part_s.update(dict.fromkeys(names, time_s))
+        return names
 
 
 def _shrunk(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:

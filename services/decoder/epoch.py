@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from services.bus.interface import Record
 from services.bus.topics import FRAMES_DETECT, VIDEO_SOURCE, Topic
 from services.decoder import metrics
-from services.decoder.cadence import Cadence, Why
+from services.decoder.cadence import Cadence, Turns, Why
 from services.decoder.outbox import Entry, Kind
 from services.decoder.settings import DecoderSettings
 from services.envelope import Sealer, context
@@ -69,6 +69,7 @@ class EpochWriter:
         self._newest_seq = 0
         self._held: tuple[SourceUnit, DecodedUnit] | None = None
         self._cadence: Cadence | None = None
+        self._turns = Turns()
         self._previous_seq: int | None = None
         self._unseen: tuple[SourceUnit, av.VideoFrame] | None = None
         self._tick_s = info.time_base_num / info.time_base_den
@@ -203,7 +204,7 @@ class EpochWriter:
             height=picture.shape[0],
             source_width=self._info.width,
             source_height=self._info.height,
-            detectors=policy.detectors,
+            detectors=self._turns.of(policy.intervals, self._time(unit), why),
             captured_us=unit.captured_us,
             motion=self._cadence.motion if self._cadence else 0.0,
             time_base_num=self._info.time_base_num,

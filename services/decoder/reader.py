@@ -127,7 +127,7 @@ class CameraReader:
         broken: str | None = f"{self._camera.name}: the stream ended." if endless else None
         try:
             units = demuxer.units(stop=self._stop.is_set)
-            for item in self._paced(units, demuxer.info) if self._camera.loop else units:
+            for item in self._paced(units, demuxer.info, self._speed):
                 if isinstance(item, SourceSound):
                     writer.sound(item)
                 else:
@@ -142,11 +142,21 @@ class CameraReader:
             frames = writer.end(pb.EndOfStream.LOST if goes_on else pb.EndOfStream.FINISHED, broken or "")
         return frames, broken
 
+    @property
+    def _speed(self) -> float:
+        """How many times faster than life the source may be read; 0 where nothing holds it back."""
+        if self._camera.loop:
+            return 1.0
+        return 0.0 if self._camera.is_live else self._settings.file_speed
+
     def _paced(
-        self, units: Iterable[SourceUnit | SourceSound], info: pb.StreamInfo
+        self, units: Iterable[SourceUnit | SourceSound], info: pb.StreamInfo, speed: float
     ) -> Iterator[SourceUnit | SourceSound]:
         """A file's units, each not before its time, which is when a camera would have captured it."""
-        time_base = info.time_base_num / info.time_base_den
+        if not speed:
+            yield from units
+            return
+        time_base = info.time_base_num / info.time_base_den / speed
         began, first = time.monotonic(), None
         for unit in units:
             if isinstance(unit, SourceUnit) and unit.dts is not None:

@@ -36,6 +36,9 @@ class DecoderSettings(BaseSettings):
         pattern=r"^\d{1,4}/\d{1,4}$",
         description="Which part of the cameras this process reads: its number, from 0, of how many processes.",
     )
+    file_speed: float = Field(
+        0, ge=0, le=1000, description="Most times faster than life that files are read; 0: as fast as can be."
+    )
     open_timeout_s: float = Field(10, gt=0, le=120, description="Longest a source may take to open.")
     read_timeout_s: float = Field(5, gt=0, le=120, description="Longest silence before a live source counts as lost.")
     pause_max_s: float = Field(30, ge=1, le=600, description="Longest pause between two attempts to reconnect.")

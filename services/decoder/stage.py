@@ -82,6 +82,7 @@ class DecoderStage:
         return {camera_id: reader.failure for camera_id, reader in self._readers.items() if reader.failure}
 
     remembers: Topic | None = None
+    has_threads = True
 
     def remember(self, message: Message) -> None:
         """It needs to know nothing."""

@@ -15,6 +15,10 @@ from services.runtime.stage import Stage
 _log = logging.getLogger(__name__)
 
 
+# In memory a commit costs next to nothing, and what is not committed takes room.
+_COMMIT_EVERY_S = 0.2
+
+
 @dataclass(slots=True)
 class _Worker:
     stage: Stage
@@ -42,7 +46,7 @@ class Line:
 
     def __init__(self, bus: Bus, stages: Sequence[Stage], settings: RunnerSettings | None = None) -> None:
         self._bus = bus
-        self._settings = settings or RunnerSettings()
+        self._settings = settings or RunnerSettings(commit_every_s=_COMMIT_EVERY_S)
         self.heartbeats = {stage.name: Heartbeat() for stage in stages}
         self._workers = [
             _Worker(stage, Runner(stage, bus, self._settings, self.heartbeats[stage.name])) for stage in stages

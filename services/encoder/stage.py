@@ -55,6 +55,7 @@ class EncoderStage:
     inputs: tuple[Topic, ...] = (VIDEO_RENDERED,)
     outputs: tuple[Topic, ...] = (VIDEO_REDACTED,)
     remembers: Topic | None = VIDEO_REDACTED
+    has_threads = False
 
     def __init__(
         self,

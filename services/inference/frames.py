@@ -57,9 +57,9 @@ def _fault_of_frame(frame: pb.DetectFrame) -> str:
     numbers = (frame.motion, frame.frame_rate, frame.captured_us)
     if not all(math.isfinite(number) and number >= 0 for number in numbers):
         return "a detect frame with numbers that are negative or not finite"
-    if len(frame.detectors) > _MOST_NAMES or len(frame.trace) > _MOST_NAMES:
-        return "a detect frame with too many detectors or hops"
-    names = (*frame.detectors, *(hop.stage for hop in frame.trace))
+    if max(len(frame.detectors), len(frame.trace), len(frame.results)) > _MOST_NAMES:
+        return "a detect frame with too many detectors, hops or results"
+    names = (*frame.detectors, *(hop.stage for hop in frame.trace), *(result.detector for result in frame.results))
     return "" if all(_NAME.fullmatch(name) for name in names) else "a detect frame with names that are none"
 
 

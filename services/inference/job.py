@@ -21,7 +21,7 @@ class FrameJob:
         size: bytes that it may take: its message, and the picture once it is decoded.
         received_us: when the stage took it.
         added_s: the same on the pool's clock.
-        wanted: the detectors to run.
+        wanted: the detectors to run; those that ran at the decoder are not among them.
 
     Args:
         opener: decrypts a sealed picture.
@@ -32,7 +32,8 @@ class FrameJob:
         self.frame = frame
         self.added_s = added_s
         self.received_us = time.time_ns() // 1000
-        self.wanted = tuple(dict.fromkeys(frame.detectors))
+        ran = {result.detector for result in frame.results}
+        self.wanted = tuple(name for name in dict.fromkeys(frame.detectors) if name not in ran)
         self._results: dict[str, pb.DetectorResult] = {}
         self._attachment = message.record.attachment
         self._image: Image | None = None

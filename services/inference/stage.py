@@ -62,6 +62,7 @@ class InferenceStage:
         self._pool = DetectorPool(detectors, settings, clock)
 
     remembers: Topic | None = None
+    has_threads = True
 
     def remember(self, message: Message) -> None:
         """It needs to know nothing."""
@@ -132,7 +133,7 @@ def _of_frame(job: FrameJob) -> Record:
         source_width=frame.source_width,
         source_height=frame.source_height,
         captured_us=frame.captured_us,
-        results=[job.results[name] for name in job.wanted],
+        results=[*frame.results, *(job.results[name] for name in job.wanted)],
         time_base_num=frame.time_base_num,
         time_base_den=frame.time_base_den,
         frame_rate=frame.frame_rate,

@@ -17,6 +17,20 @@ class Kind(StrEnum):
     FACE = "face"
     PLATE = "plate"
     PERSON = "person"
+    HEAD = "head"
+    MOTION = "motion"
+    TEXT = "text"
+    LOGO = "logo"
+
+    @property
+    def detector(self) -> str:
+        """Name of the detector that finds it: a head is found as a part of a person."""
+        return "person" if self is Kind.HEAD else self.value
+
+    @property
+    def is_body(self) -> bool:
+        """True for kinds whose outline is worth showing: modes that keep the shape of a body are for them."""
+        return self in (Kind.PERSON, Kind.MOTION)
 
 
 class Mode(StrEnum):
@@ -25,6 +39,13 @@ class Mode(StrEnum):
     SOLID = "solid"
     MOSAIC = "mosaic"
     BLUR = "blur"
+    SEAL = "seal"
+    SILHOUETTE = "silhouette"
+
+    @property
+    def shows_body(self) -> bool:
+        """True for modes that keep the shape of a body."""
+        return self in (Mode.SEAL, Mode.SILHOUETTE)
 
 
 class Profile(StrEnum):
@@ -54,6 +75,9 @@ class KindRule(_Model):
         0.1, ge=0.01, le=0.99, description="Lower score that is enough to go on with a track; at most the threshold."
     )
     padding: float = Field(0.15, ge=0, le=2, description="Share of the box's size added on each side.")
+    every_s: float = Field(
+        0.0, ge=0, le=10, description="Seconds between two looks for this kind; 0: whenever detectors look."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -77,8 +101,14 @@ KIND_DEFAULTS: Mapping[Kind, Mapping[str, float]] = {
     # plate pictures open than 0.15 and 0.1, for no more masks where nothing is.
     Kind.PLATE: {"threshold": 0.1, "keep_threshold": 0.03},
     Kind.PERSON: {"threshold": 0.25, "keep_threshold": 0.15},
+    Kind.HEAD: {"threshold": 0.25, "keep_threshold": 0.15},
+    # Signs stand still, and finding them takes three times as long as finding faces.
+    Kind.TEXT: {"threshold": 0.3, "keep_threshold": 0.2, "every_s": 1.0},
+    Kind.LOGO: {"threshold": 0.3, "keep_threshold": 0.2, "every_s": 1.0},
 }
-"""Values that differ from KindRule's own where a policy names the kind and sets no threshold."""
+"""Values that differ from KindRule's own where a policy names the kind; scores only where it sets no threshold."""
+
+_SCORES = ("threshold", "keep_threshold")
 
 
 class Detection(_Model):
@@ -93,6 +123,13 @@ class Detection(_Model):
         le=3840,
         description="Longer side of the pictures that detectors see; if left out, three quarters of the camera's, "
         "at least 768 and at most 1280.",
+    )
+    detail: float = Field(
+        0.5,
+        ge=0,
+        le=4,
+        description="Most pixels that looks at detail zones may have, as a share of those of all other looks: "
+        "what detection costs grows by it.",
     )
 
     def side_for(self, width: int, height: int) -> int:
@@ -122,7 +159,11 @@ class Zone(_Model):
     polygon: tuple[Point, ...] = Field(
         min_length=3, max_length=64, description="Corners as [x, y], shares of the upright picture's width and height."
     )
-    use: Literal["count", "mask"] = Field("count", description="count: statistics only; mask: always masked.")
+    use: Literal["count", "mask", "detail"] = Field(
+        "count",
+        description="count: statistics only; mask: always masked; detail: looked at in the camera's own resolution "
+        "too, for what is small there.",
+    )
 
 
 class Line(_Model):
@@ -140,9 +181,11 @@ class Line(_Model):
 
 
 def _with_defaults(kind: Any, rule: Any) -> Any:
-    if rule is None or (isinstance(rule, Mapping) and "threshold" not in rule):
-        return {**KIND_DEFAULTS.get(kind, {}), **(rule or {})}
-    return rule
+    if rule is not None and not isinstance(rule, Mapping):
+        return rule
+    given = rule or {}
+    defaults = KIND_DEFAULTS.get(kind, {})
+    return {**{key: defaults[key] for key in defaults if key not in _SCORES or "threshold" not in given}, **given}
 
 
 def _default_kinds() -> dict[Kind, KindRule]:
@@ -195,6 +238,14 @@ class Policy(_Model):
             return value
         return {kind: _with_defaults(kind, value[kind]) for kind in sorted(value)}
 
+    @field_validator("kinds")
+    @classmethod
+    def _has_shape(cls, kinds: dict[Kind, KindRule]) -> dict[Kind, KindRule]:
+        for kind, rule in kinds.items():
+            if rule.mode is not None and rule.mode.shows_body and not kind.is_body:
+                raise ValueError(f"{rule.mode} keeps the shape of a body: {kind} needs another mode")
+        return kinds
+
     @field_validator("zones", "lines")
     @classmethod
     def _named_once(cls, areas: tuple[Zone | Line, ...]) -> tuple[Zone | Line, ...]:
@@ -209,13 +260,22 @@ class Policy(_Model):
         return self.kinds[kind]
 
     def mode_of(self, kind: Kind) -> Mode:
-        """The mask of a kind."""
-        return self.kinds[kind].mode or self.mode
+        """The mask of a kind. The policy's mode becomes a mosaic for what has no body whose shape it could keep."""
+        mode = self.kinds[kind].mode or self.mode
+        return Mode.MOSAIC if mode.shows_body and not kind.is_body else mode
 
     @property
     def detectors(self) -> tuple[str, ...]:
-        """Names of the detectors that must run, sorted: one for each kind."""
-        return tuple(sorted(kind.value for kind in self.kinds))
+        """Names of the detectors that must run, sorted."""
+        return tuple(self.intervals)
+
+    @property
+    def intervals(self) -> Mapping[str, float]:
+        """Detector → seconds between two of its looks, 0 where it takes part in every look; sorted by name."""
+        found: dict[str, float] = {}
+        for kind, rule in self.kinds.items():
+            found[kind.detector] = min(rule.every_s, found.get(kind.detector, rule.every_s))
+        return dict(sorted(found.items()))
 
     @property
     def fingerprint(self) -> str:

@@ -4,8 +4,22 @@ from collections.abc import Sequence
 
 from services.policy.model import Incomplete, Kind, Mode, Policy, Profile
 
-_PLURAL = {Kind.FACE: "faces", Kind.PLATE: "number plates", Kind.PERSON: "whole persons"}
-_VERB = {Mode.SOLID: "covered with a plain colour", Mode.MOSAIC: "mosaicked", Mode.BLUR: "blurred"}
+_PLURAL = {
+    Kind.FACE: "faces",
+    Kind.PLATE: "number plates",
+    Kind.PERSON: "whole persons",
+    Kind.HEAD: "heads",
+    Kind.MOTION: "moving things",
+    Kind.TEXT: "readable signs",
+    Kind.LOGO: "registered logos",
+}
+_VERB = {
+    Mode.SOLID: "covered with a plain colour",
+    Mode.MOSAIC: "mosaicked",
+    Mode.BLUR: "blurred",
+    Mode.SEAL: "sealed (no longer recognisable to people, still usable for machines)",
+    Mode.SILHOUETTE: "shown as silhouettes",
+}
 _CLOSED = {
     Incomplete.CLOSE: "A frame that can't be checked is closed: the whole picture is masked.",
     Incomplete.DROP: "A frame that can't be checked is left out.",

@@ -3,14 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.policy.model import Incomplete, Kind, Point, Policy, PolicyBook, PolicyUnavailable
+from services.policy.model import Incomplete, Point, Policy, PolicyBook, PolicyUnavailable
+from services.policy.wire import KINDS
 from services.schema import pb
 
-KINDS: Mapping[Kind, pb.Kind] = {
-    Kind.FACE: pb.KIND_FACE,
-    Kind.PLATE: pb.KIND_PLATE,
-    Kind.PERSON: pb.KIND_PERSON,
-}
 _LIVE_SLACK_S = 2.0
 """Beyond the look-ahead: detecting and tracking a live frame take well under a second, a full queue a little more."""
 

@@ -44,6 +44,7 @@ class RendererStage:
     outputs: tuple[Topic, ...] = (VIDEO_RENDERED,)
     finished = False
     remembers: Topic | None = None
+    has_threads = False
 
     def __init__(
         self,

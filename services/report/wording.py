@@ -6,11 +6,20 @@ from typing import Any
 
 from services.report.summary import RunSummary
 
-_KINDS = {"face": ("face", "faces"), "plate": ("plate", "plates"), "person": ("person", "persons")}
+_KINDS = {
+    "face": ("face", "faces"),
+    "plate": ("plate", "plates"),
+    "person": ("person", "persons"),
+    "head": ("head", "heads"),
+    "motion": ("moving thing", "moving things"),
+    "text": ("sign", "signs"),
+    "logo": ("logo", "logos"),
+}
 _NOT_MASKED = {
     "face": "faces",
     "plate": "number plates",
     "person": "build, clothes and gait",
+    "text": "readable signs",
 }
 
 

@@ -77,6 +77,7 @@ class Chain:
         self.inputs: tuple[Topic, ...] = (*first.inputs, *own)
         self.outputs: tuple[Topic, ...] = (*outgoing, *second.outputs)
         # What stays between them is on no bus, so that only the other one's memory can count.
+        self.has_threads = first.has_threads or second.has_threads
         self.remembers = next((topic for topic in (second.remembers, first.remembers) if topic in self.outputs), None)
         self._lanes: dict[int, _Lane] = {}
         self._partitions: dict[str, int] = {}

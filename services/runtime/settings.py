@@ -11,8 +11,13 @@ class RunnerSettings(BaseSettings):
 
     poll_records: int = Field(32, ge=1, le=1000, description="Most messages taken from the bus at once.")
     idle_min_s: float = Field(0.001, gt=0, le=1, description="First pause when there is nothing to do.")
-    idle_max_s: float = Field(0.016, gt=0, le=5, description="Longest pause; bounds the delay it can add.")
-    commit_every_s: float = Field(0.2, ge=0, le=60, description="Seconds between two commits.")
+    idle_max_s: float = Field(
+        0.016, gt=0, le=5, description="Longest pause while a stage has threads or messages in hand; it may delay them."
+    )
+    rest_max_s: float = Field(
+        0.25, gt=0, le=5, description="Longest pause of a stage that waits for messages only; one that comes ends it."
+    )
+    commit_every_s: float = Field(1, ge=0, le=60, description="Seconds between two commits.")
     settle_s: float = Field(
         5, gt=0, le=60, description="Time to publish and commit before partitions go to another member."
     )

@@ -51,6 +51,10 @@ class Stage(Protocol):
     def remembers(self) -> Topic | None:
         """The output topic whose newest records tell it what it sent out before a restart; None if it needn't know."""
 
+    @property
+    def has_threads(self) -> bool:
+        """True if it works on beside the runner, which then asks it often for what is ready."""
+
     def remember(self, message: Message) -> None:
         """Takes one of the newest records of `remembers`, before the first input of the same partition."""
 

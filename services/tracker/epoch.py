@@ -23,9 +23,6 @@ from services.tracker.spans import segments, why_incomplete
 from services.tracker.statistics import Statistics
 
 # Chosen with tests/unit/tracker/simulator.py: fewest subject-frames left open for the area masked (see README.md).
-_ONCE_S = 0.5
-"""Most time around its only sight that a track is masked: it may be a false alarm."""
-
 _SETTLE_S = 2.0
 """Time in which a lost track's velocity falls to 1/e."""
 
@@ -65,6 +62,7 @@ class Epoch:
         self._looks: deque[Look] = deque()
         self._next = 0
         self._resumed_at: int | None = None
+        self._ran_s: dict[str, float] = {}
         self._trace: list[pb.Hop] = []
         self._open: deque[tuple[int, Position]] = deque()
         self._records: list[Record] = []
@@ -90,7 +88,10 @@ class Epoch:
         self._open.append((message.seq, position))
         self._rules = rules or self._rules
         broken = self._advance(message) if self._looks else self._begin(message)
-        look = read_look(message, self._clock.seconds, rules, broken, self._settings.boxes_max)
+        now = self._clock.seconds
+        ages = {name: now - ran_s for name, ran_s in self._ran_s.items()}
+        look = read_look(message, now, rules, broken, ages, self._settings.boxes_max)
+        self._ran_s.update(dict.fromkeys(look.ran, now))
         resuming = self._resumed_at is not None and look.seq < self._warm_from + _SETTLING_S * self._clock.rate
         seen = self._follower.follow(look, self._looks, self._clock.rate, resuming=resuming)
         ended = self._follower.retire(look.seq - self._replay_frames)
@@ -177,11 +178,11 @@ class Epoch:
         first = self._looks.popleft()
         second = self._looks[0] if self._looks else None
         why = why_incomplete(first, second, broken, self._warm_from)
-        reach = self._reach()
-        self._publish_span(end, segments(self._follower, first.seq, end, reach, self._size), why)
+        reaches = self._reaches()
+        self._publish_span(end, segments(self._follower, first.seq, end, reaches, self._size), why)
         if self._rules is not None:
             frame_left("tracker", self.camera_id, first.captured_us, self._wall())
-        self._follower.forget(end, reach.hold)
+        self._follower.forget(end, max((reach.hold for reach in reaches.values()), default=0.0))
 
     def _publish_span(self, end: int, tracks: list[pb.TrackSegment], why: str) -> None:
         coverage = pb.INCOMPLETE if why else pb.COMPLETE
@@ -216,19 +217,21 @@ class Epoch:
         while self._open and self._open[0][0] < below:
             self._done.append(self._open.popleft()[1])
 
-    def _reach(self) -> Reach:
-        rate = self._clock.rate
+    def _reaches(self) -> dict[pb.Kind, Reach]:
         if self._rules is None:
-            return Reach(0, 0, 0, 0, rate, 0)
-        tracking = self._rules.policy.tracking
-        return Reach(
-            back=tracking.look_ahead_s * rate,
-            hold=tracking.hold_s * rate,
-            once=_ONCE_S * rate,
-            growth=tracking.growth_per_s / rate,
-            settle=_SETTLE_S * rate,
-            drift=_DRIFT,
-        )
+            return {}
+        rate, tracking = self._clock.rate, self._rules.policy.tracking
+        return {
+            rules.kind: Reach(
+                back=tracking.look_ahead_s * rate,
+                hold=rules.hold_s * rate,
+                once=rules.once_s * rate,
+                growth=tracking.growth_per_s / rate,
+                settle=_SETTLE_S * rate,
+                drift=_DRIFT,
+            )
+            for rules in self._rules.kinds
+        }
 
 
 def unseen(end: pb.EndOfStream) -> list[Record]:

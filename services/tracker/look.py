@@ -1,5 +1,6 @@
 """One look: what the detectors said about one picture, checked before anything relies on it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,11 +10,19 @@ from numpy.typing import NDArray
 from services.schema import pb
 from services.tracker.rules import Rules
 
-Candidates = list[list[float]]
-"""Rows of centre x, y, width, height, score; lists, since most looks find a handful."""
+Candidate = list[float]
+"""Centre x, y, width, height, score."""
+Candidates = list[Candidate]
+"""Lists, since most looks find a handful."""
 
 _SMALLEST = 0.5
 """Pixels; clipping at the picture's edge can leave boxes without area."""
+
+_AGE_SLACK_S = 0.2
+"""Presentation times are rounded, and a look goes out with a picture, not between two."""
+
+_HEAD_OF_HEIGHT, _HEAD_OF_WIDTH, _HEAD_MOST, _HEAD_ABOVE = 0.22, 0.45, 0.5, 0.1
+"""Of a person's box: the head's height, at least and at most, and how much of it may lie above the box."""
 
 _STATUS = {
     pb.DetectorResult.FAILED: "failed",
@@ -34,6 +43,7 @@ class Look:
         faults: detector → what became of it instead.
         found: candidates by kind, from detectors that ran.
         broken: why the frames since the look before are not known, empty if they are.
+        ages: detector → seconds since it last ran, up to this look.
         spare: candidates by kind that belong to no track and may yet be the past of one.
         overflow: why not everything found here is followed, empty if it is.
     """
@@ -46,19 +56,31 @@ class Look:
     faults: Mapping[str, str]
     found: Mapping[int, Candidates]
     broken: str
+    ages: Mapping[str, float]
     spare: dict[int, Candidates] = field(default_factory=dict)
     overflow: str = ""
 
     def fault(self, rules: Rules) -> str:
         """Why the frames next to this look are not covered under `rules`, empty if they are."""
-        for name in rules.detectors:
-            if name not in self.ran:
+        for name, longest_s in rules.detectors.items():
+            recent = longest_s > 0 and self.ages.get(name, math.inf) <= longest_s + _AGE_SLACK_S
+            if name not in self.ran and not recent:
                 return f"Detector {name} {self.faults.get(name, 'gave no result')} at frame {self.seq}."
         return self.overflow
 
 
-def read_look(message: pb.Detections, seconds: float, rules: Rules | None, broken: str, boxes_max: int) -> Look:
-    """A look from its message. A result that can't be true counts as failed, and none of its boxes is used."""
+def read_look(
+    message: pb.Detections,
+    seconds: float,
+    rules: Rules | None,
+    broken: str,
+    ages: Mapping[str, float],
+    boxes_max: int,
+) -> Look:
+    """A look from its message. A result that can't be true counts as failed, and none of its boxes is used.
+
+    `ages` holds, for each detector that ran before, the seconds since it did.
+    """
     ran: set[str] = set()
     faults: dict[str, str] = {}
     found: dict[int, Candidates] = {}
@@ -81,7 +103,20 @@ def read_look(message: pb.Detections, seconds: float, rules: Rules | None, broke
                 found.setdefault(value, []).append(row)
     # A detector that gave two results is trusted only if both ran.
     ran -= faults.keys()
-    return Look(message.seq, seconds, message.captured_us, rules, frozenset(ran), faults, found, broken)
+    if rules is not None and any(kind.kind == pb.KIND_HEAD for kind in rules.kinds):
+        found[pb.KIND_HEAD] = [head_of(person) for person in found.get(pb.KIND_PERSON, ())]
+    return Look(message.seq, seconds, message.captured_us, rules, frozenset(ran), faults, found, broken, ages)
+
+
+def head_of(person: Candidate) -> Candidate:
+    """The part of a person's box that holds the head, however the person stands or sits, or where the box is cut off.
+
+    A standing head is an eighth of the body; a box may begin above it or in it, and who bends has it at the side.
+    """
+    x, y, w, h, score = person
+    top = y - h / 2
+    height = min(max(_HEAD_OF_HEIGHT * h, _HEAD_OF_WIDTH * w), _HEAD_MOST * h)
+    return [x, top - _HEAD_ABOVE * height + (1 + _HEAD_ABOVE) * height / 2, w, (1 + _HEAD_ABOVE) * height, score]
 
 
 def _check_lengths(boxes: pb.Boxes, boxes_max: int) -> str:

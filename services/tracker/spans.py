@@ -1,6 +1,6 @@
 """Spans: what is masked from one look to the next, and whether that is all there is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from services.schema import pb
 from services.tracker.look import Look
@@ -34,19 +34,22 @@ def why_incomplete(first: Look, second: Look | None, broken: str, warm_from: flo
     return ""
 
 
-def segments(tracks: Iterable[Track], first: int, end: int, reach: Reach, size: XYXY) -> list[pb.TrackSegment]:
+def segments(
+    tracks: Iterable[Track], first: int, end: int, reaches: Mapping[pb.Kind, Reach], size: XYXY
+) -> list[pb.TrackSegment]:
     """The tracks that are masked from frame `first` to the one before `end`, without those out of the picture.
 
     Args:
         tracks: all that may be masked.
         first: the span's first frame.
         end: the frame behind its last.
-        reach: how far a track is masked around its sights.
+        reaches: how far the tracks of each kind are masked around their sights.
         size: corners of the picture.
     """
     found = []
     for track in tracks:
-        segment = track.segment(first, end, reach)
+        reach = reaches.get(track.kind)
+        segment = None if reach is None else track.segment(first, end, reach)
         if segment is None or (_apart(segment.first, size) and _apart(segment.last, size)):
             continue
         found.append(

@@ -61,6 +61,7 @@ class TrackerStage:
     outputs: tuple[Topic, ...] = (REDACTIONS, METADATA_TRACKS, METADATA_STATS)
     finished = False  # another camera may come
     remembers: Topic | None = None
+    has_threads = False
 
     def __init__(
         self,

@@ -115,6 +115,7 @@ FAULTS = (
     Fault("renderer 1→3→1", partial(rebalanced, "renderer")),
     Fault("broker's disk full", disk_full),
     Fault("garbage on every topic", garbage, short=True),
+    Fault("a file at full speed", lambda rig: rig.read_file(speed=0)),
     Fault("camera comes back another", camera_changed),
     Fault("camera's clock jumps", clock_jumped),
 )

@@ -54,11 +54,14 @@ class Rig:
         """Frames of the file."""
         return len(self.live.planes) * FILE_ROUNDS
 
-    def read_file(self) -> None:
-        """A decoder of its own reads the file, from its start."""
+    def read_file(self, speed: float = 1.0) -> None:
+        """A decoder of its own reads the file, from its start.
+
+        At full speed (0) it leaves two cores no time for the cameras: every fault would look like an overload.
+        """
         if self._file_decoder is not None:
             self._file_decoder.kill()
-        decoder = self.stack.replica("decoder", 9, next(self._ports), self.stack.file_site)
+        decoder = self.stack.replica("decoder", 9, next(self._ports), self.stack.file_site, speed)
         decoder.start()
         self._file_decoder = decoder
 
@@ -102,8 +105,8 @@ class _Stack(Stack):
         for path, cameras in ((self.file_site, [camera]), (self.whole_site, [*live, camera])):
             path.write_text(yaml.safe_dump({"name": "chaos", "cameras": cameras}, sort_keys=False))
 
-    def replica(self, name: str, number: int, port: int, site: Path) -> ServiceProcess:
-        env = {**self._env(name), "VEIL_SERVICE_SITE": str(site)}
+    def replica(self, name: str, number: int, port: int, site: Path, speed: float) -> ServiceProcess:
+        env = {**self._env(name), "VEIL_SERVICE_SITE": str(site), "VEIL_DECODER_FILE_SPEED": f"{speed:g}"}
         return ServiceProcess(name, number, port, self.folder / "services", env)
 
     def _env(self, service: str) -> dict[str, str]:

@@ -131,7 +131,9 @@ class World:
             )
         else:
             made = RendererStage(RendererSettings(), book, clock=lambda: self.now)
-        pace = RunnerSettings(commit_every_s=self.commit_every_s, poll_records=7, idle_min_s=1e-6, idle_max_s=1e-6)
+        pace = RunnerSettings(
+            commit_every_s=self.commit_every_s, poll_records=7, idle_min_s=1e-6, idle_max_s=1e-6, rest_max_s=1e-6
+        )
         runner = Runner(made, DyingBus(self.bus, uses), pace, clock=lambda: self.now)
         self.runners[stage].append(runner)
         return runner

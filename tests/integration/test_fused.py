@@ -120,7 +120,7 @@ def run_until_killed(bus: MemoryBus, uses: int) -> None:
         RendererStage(RendererSettings(transport="attached"), Book(POLICY)),
         EncoderStage(EncoderSettings(keyframe_s=0.5, reorder=False), {}),
     )
-    pace = RunnerSettings(commit_every_s=0, poll_records=7, idle_min_s=1e-6, idle_max_s=1e-6)
+    pace = RunnerSettings(commit_every_s=0, poll_records=7, idle_min_s=1e-6, idle_max_s=1e-6, rest_max_s=1e-6)
     with pytest.raises(Killed):
         Runner(chain, DyingBus(bus, uses), pace).run(threading.Event())
 

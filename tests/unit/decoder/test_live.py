@@ -117,6 +117,27 @@ def test_a_camera_that_comes_back_with_another_size_and_codec_is_described_anew(
         assert {(look.source_width, look.source_height) for look in looks} == {size}
 
 
+@pytest.mark.parametrize("speed", [0, 4])
+def test_a_file_is_read_at_most_so_many_times_faster_than_life(tmp_path: Path, speed: float) -> None:
+    video = make_video(tmp_path / "a.mkv", frames=50)
+    pauses: list[float] = []
+    reader = CameraReader(
+        Camera("c", str(video), live=False),
+        Book(policy()),
+        DecoderSettings(file_speed=speed),
+        pause=lambda seconds: pauses.append(seconds) or False,
+    )
+    reader.run()
+    units = Sent().take(entry.record for entry in reader.outbox.drain()).units
+    assert len(units) == 50
+    if not speed:
+        assert not pauses
+        return
+    # Nobody really waited: the last unit was ahead by all of the film that is left of it at that speed.
+    length_s = (units[-1].dts - units[0].dts) * units[0].stream.time_base_num / units[0].stream.time_base_den
+    assert length_s / speed * 0.3 < pauses[-1] <= length_s / speed
+
+
 def test_a_camera_that_falls_silent_is_lost(video: Path) -> None:
     with RtspCamera(video, silent_at_end=True) as camera:
         sent = read(Camera("c", camera.url), Pauses(1), DecoderSettings(read_timeout_s=0.5))

@@ -75,7 +75,9 @@ def run(stage: EncoderStage, messages: Sequence[Message]) -> list[Emission]:
 
 def run_until_killed(bus: MemoryBus, uses: int, commit_every_s: float = 0.0) -> None:
     """One life of an encoder, which ends after it has used the bus so often."""
-    pace = RunnerSettings(commit_every_s=commit_every_s, poll_records=7, idle_min_s=1e-6, idle_max_s=1e-6)
+    pace = RunnerSettings(
+        commit_every_s=commit_every_s, poll_records=7, idle_min_s=1e-6, idle_max_s=1e-6, rest_max_s=1e-6
+    )
     runner = Runner(EncoderStage(ON_A_BROKER, {}), DyingBus(bus, uses), pace)
     with pytest.raises(Killed):
         runner.run(threading.Event())

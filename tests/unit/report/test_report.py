@@ -128,7 +128,7 @@ def test_a_run_without_closed_frames_or_anything_masked(tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "Every frame was checked" in text
     assert "plate masks in 0 tracks" in text
-    assert "leaves visible: build, clothes and gait." in text
+    assert "leaves visible: build, clothes and gait, readable signs." in text
     assert "<img" not in text
 
 

@@ -44,6 +44,7 @@ class Passer:
         self, name: str, inputs: Sequence[Topic], outputs: Sequence[Topic], pace: random.Random, room: int = 5
     ) -> None:
         self.name, self.inputs, self.outputs = name, tuple(inputs), tuple(outputs)
+        self.has_threads = True  # it hands out some results when it is not called for them
         self.remembers: Topic | None = self.outputs[-1] if name == "encoder" else None
         self.pace, self.room = pace, room
         self.held: deque[Message] = deque()

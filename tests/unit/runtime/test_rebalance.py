@@ -39,6 +39,8 @@ class Holder:
     outputs: tuple[Topic, ...] = (REDACTIONS,)
     finished = False
 
+    has_threads = True  # some of what it has in hand is ready later
+
     def __init__(self, keep: int = 3, room: int = 6, remembers: Topic | None = None) -> None:
         self.keep, self.room, self.remembers = keep, room, remembers
         self.held: deque[Message] = deque()

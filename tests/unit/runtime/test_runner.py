@@ -27,6 +27,7 @@ class Copier:
     outputs: tuple[Topic, ...] = (REDACTIONS,)
     finished = False
     remembers: Topic | None = None
+    has_threads = True  # some of what it has in hand is ready later
 
     def __init__(self, room: int = 1000, before: Callable[[bytes], None] = lambda _: None) -> None:
         self.room = room

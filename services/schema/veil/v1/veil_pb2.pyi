@@ -17,6 +17,7 @@ class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     KIND_TEXT: _ClassVar[Kind]
     KIND_LOGO: _ClassVar[Kind]
     KIND_VEHICLE: _ClassVar[Kind]
+    KIND_HEAD: _ClassVar[Kind]
 
 class Coverage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -31,6 +32,7 @@ KIND_MOTION: Kind
 KIND_TEXT: Kind
 KIND_LOGO: Kind
 KIND_VEHICLE: Kind
+KIND_HEAD: Kind
 COVERAGE_UNSPECIFIED: Coverage
 COMPLETE: Coverage
 INCOMPLETE: Coverage
@@ -203,8 +205,28 @@ class SourceMessage(_message.Message):
     end: EndOfStream
     def __init__(self, unit: _Optional[_Union[AccessUnit, _Mapping]] = ..., audio: _Optional[_Union[AudioUnit, _Mapping]] = ..., end: _Optional[_Union[EndOfStream, _Mapping]] = ...) -> None: ...
 
+class View(_message.Message):
+    __slots__ = ("x", "y", "width", "height", "source_x", "source_y", "source_width", "source_height")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_X_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_Y_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    x: int
+    y: int
+    width: int
+    height: int
+    source_x: float
+    source_y: float
+    source_width: float
+    source_height: float
+    def __init__(self, x: _Optional[int] = ..., y: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., source_x: _Optional[float] = ..., source_y: _Optional[float] = ..., source_width: _Optional[float] = ..., source_height: _Optional[float] = ...) -> None: ...
+
 class DetectFrame(_message.Message):
-    __slots__ = ("camera_id", "epoch", "seq", "has_previous", "previous_seq", "pts", "width", "height", "source_width", "source_height", "detectors", "captured_us", "motion", "jpeg", "sealed", "attached", "time_base_num", "time_base_den", "frame_rate", "trace", "live")
+    __slots__ = ("camera_id", "epoch", "seq", "has_previous", "previous_seq", "pts", "width", "height", "source_width", "source_height", "detectors", "captured_us", "motion", "jpeg", "sealed", "attached", "time_base_num", "time_base_den", "frame_rate", "trace", "live", "results", "views")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -226,6 +248,8 @@ class DetectFrame(_message.Message):
     FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
     TRACE_FIELD_NUMBER: _ClassVar[int]
     LIVE_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    VIEWS_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
     seq: int
@@ -247,7 +271,9 @@ class DetectFrame(_message.Message):
     frame_rate: float
     trace: _containers.RepeatedCompositeFieldContainer[Hop]
     live: bool
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., has_previous: _Optional[bool] = ..., previous_seq: _Optional[int] = ..., pts: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ..., detectors: _Optional[_Iterable[str]] = ..., captured_us: _Optional[int] = ..., motion: _Optional[float] = ..., jpeg: _Optional[bytes] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., attached: _Optional[bool] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., frame_rate: _Optional[float] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ..., live: _Optional[bool] = ...) -> None: ...
+    results: _containers.RepeatedCompositeFieldContainer[DetectorResult]
+    views: _containers.RepeatedCompositeFieldContainer[View]
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., has_previous: _Optional[bool] = ..., previous_seq: _Optional[int] = ..., pts: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., source_width: _Optional[int] = ..., source_height: _Optional[int] = ..., detectors: _Optional[_Iterable[str]] = ..., captured_us: _Optional[int] = ..., motion: _Optional[float] = ..., jpeg: _Optional[bytes] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., attached: _Optional[bool] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., frame_rate: _Optional[float] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ..., live: _Optional[bool] = ..., results: _Optional[_Iterable[_Union[DetectorResult, _Mapping]]] = ..., views: _Optional[_Iterable[_Union[View, _Mapping]]] = ...) -> None: ...
 
 class DetectMessage(_message.Message):
     __slots__ = ("frame", "end")
