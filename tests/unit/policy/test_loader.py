@@ -115,7 +115,7 @@ def test_every_problem_is_told_at_once_with_line_column_and_key(tmp_path: Path) 
         "lobby.yaml:3:3: kinds.fase: unknown key, did you mean 'face'?",
         "lobby.yaml:4:10: kinds.face.treshold: unknown key, did you mean 'threshold'?",
         "lobby.yaml:4:25: kinds.face.padding: must be a number, is 'wide'",
-        "lobby.yaml:5:1: mode: must be one of solid, mosaic, blur, seal, silhouette, is 'mosaik', did you mean 'mosaic'?",
+        f"lobby.yaml:5:1: mode: must be one of {', '.join(Mode)}, is 'mosaik', did you mean 'mosaic'?",
         "lobby.yaml:6:1: strength: must be at most 4.0, is 9",
         "lobby.yaml:7:1: detection: every_min must not exceed every_max",
         "lobby.yaml:8:1: sound: must be one of drop, keep, is true",
