@@ -93,7 +93,7 @@ class Runner:
                 progressed = self._turn(idle_s)
                 if not progressed and self._stage.finished and not self._pending:
                     break
-                idle_s = self._settings.idle_min_s if progressed else min(idle_s * 2, self._longest_pause_s)
+                idle_s = self._settings.idle_min_s if progressed else self._longer(idle_s)
             if not self._rebalancing:
                 self._drain()
 
@@ -133,10 +133,11 @@ class Runner:
         self._heartbeat.beat(ready=self._consumer is None or bool(self._consumer.assignment()))
         return progressed
 
-    @property
-    def _longest_pause_s(self) -> float:
-        waits_only = not (self._stage.has_threads or self._consumer is None or self._pending or self._carried)
-        return self._settings.rest_max_s if waits_only else self._settings.idle_max_s
+    def _longer(self, idle_s: float) -> float:
+        """The pause after one that brought nothing. Where only a message can change anything it is long at once."""
+        if self._stage.has_threads or self._consumer is None or self._pending or self._carried:
+            return min(idle_s * 2, self._settings.idle_max_s)
+        return self._settings.rest_max_s
 
     @property
     def _rebalancing(self) -> bool:

@@ -24,18 +24,20 @@ from services.bus.kafka import KafkaBus
 from services.bus.kafka_settings import KafkaSettings
 from services.bus.topics import VIDEO_REDACTED
 from services.schema import pb
-from tests.chaos.truth import truth_video
+from tests.chaos.truth import RATE, truth_video
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
-_WARM_S = 10.0
+_WARM_S = 45.0
+"""Java compiles what it runs often: in its first minute that takes the broker more time than its work."""
+_EMBEDDED_WARM_S = 20.0
 _ENCODED = "veil_encoder_frames_total"
 
 
-def plans(cameras: int, videos: Path) -> list[CameraPlan]:
-    """Cameras of 640×360 at 10 frames per second with a face and a plate each; look-ahead 0.3 s."""
+def plans(cameras: int, videos: Path, rate: int) -> list[CameraPlan]:
+    """Cameras of 640×360 with a face and a plate each; look-ahead 0.3 s."""
     videos.mkdir(parents=True, exist_ok=True)
-    video = truth_video(videos / "live.mp4").path
+    video = truth_video(videos / "live.mp4", rate=rate).path
     return [
         CameraPlan(
             f"camera-{number + 1}", video, overrides={"kinds": ["face", "plate"], "tracking": {"look_ahead_s": 0.3}}
@@ -125,7 +127,7 @@ def embedded_load(stack: Stack, seconds: float) -> Load:
     process = ServerProcess("veil run", command, stack.folder / "embedded.log")
     process.start()
     try:
-        time.sleep(_WARM_S + 10)
+        time.sleep(_EMBEDDED_WARM_S)
         before, frames = _cpu_s(process.pid), metric(url, _ENCODED)
         time.sleep(seconds)
         spent, came = _cpu_s(process.pid) - before, metric(url, _ENCODED) - frames
@@ -182,9 +184,11 @@ def topic_sizes(stack: Stack) -> dict[str, int]:
 
 
 @contextmanager
-def running(folder: Path, cameras: int, *, fused: bool = False, triton: bool = False) -> Iterator[Stack]:
-    """A started stack of so many cameras."""
-    made = Stack(folder / "stack", plans(cameras, folder / "videos"), StackOptions(fused=fused, triton=triton))
+def running(
+    folder: Path, cameras: int, *, rate: int = RATE, fused: bool = False, triton: bool = False
+) -> Iterator[Stack]:
+    """A started stack of so many cameras, each of so many frames per second."""
+    made = Stack(folder / "stack", plans(cameras, folder / "videos", rate), StackOptions(fused=fused, triton=triton))
     with made:
         yield made
 

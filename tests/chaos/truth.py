@@ -54,8 +54,10 @@ class TruthVideo:
         return sum(region_similarity(source, plane, box) >= CLEAR for box in self.boxes[number])
 
 
-def truth_video(path: Path, *, codec: str = "libx264", width: int = WIDTH, rounds: int = 1) -> TruthVideo:
-    """Writes the video to `path`, 24 seconds that begin again without a jump where they end, or finds it there.
+def truth_video(
+    path: Path, *, codec: str = "libx264", width: int = WIDTH, rounds: int = 1, rate: int = RATE
+) -> TruthVideo:
+    """Writes the video to `path`, 24 seconds at the usual rate that begin again without a jump where they end, or finds it there.
 
     The plate comes from pictures beside the repository; without them there is only the face.
 
@@ -63,12 +65,13 @@ def truth_video(path: Path, *, codec: str = "libx264", width: int = WIDTH, round
         codec: FFmpeg's name of an encoder.
         width: of the pictures, a multiple of 32; the height follows at 16:9.
         rounds: how often it plays; frames of a later round carry the numbers of the first.
+        rate: frames per second.
     """
     drawn = [_frame(number) for number in range(2 * len(_faces()) - 2)]
     boxes = np.array([box for _, box in drawn]) * (width / WIDTH)
     if not path.exists():
         part = path.with_suffix(".part" + path.suffix)
-        _write(part, [picture for picture, _ in drawn] * rounds, codec, width)
+        _write(part, [picture for picture, _ in drawn] * rounds, codec, width, rate)
         part.rename(path)
     return TruthVideo(path, boxes)
 
@@ -137,11 +140,11 @@ def _plate() -> tuple[Picture, NDArray[np.float64]] | None:
     return small.astype(np.uint8), (box - [left, top, left, top]) * scale
 
 
-def _write(path: Path, pictures: Sequence[Picture], codec: str, width: int) -> None:
+def _write(path: Path, pictures: Sequence[Picture], codec: str, width: int, rate: int) -> None:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=Fraction(RATE))
+        stream = container.add_stream(codec, rate=Fraction(rate))
         stream.width, stream.height, stream.pix_fmt = width, width * HEIGHT // WIDTH, "yuv420p"
-        stream.gop_size = RATE
+        stream.gop_size = rate
         stream.max_b_frames = 0
         stream.options = {"crf": "18", "preset": "veryfast", "x265-params": "log-level=error:bframes=0"}
         for picture in pictures:
