@@ -57,7 +57,7 @@ class TruthVideo:
 def truth_video(
     path: Path, *, codec: str = "libx264", width: int = WIDTH, rounds: int = 1, rate: int = RATE
 ) -> TruthVideo:
-    """Writes the video to `path`, 24 seconds at the usual rate that begin again without a jump where they end, or finds it there.
+    """Writes the video to `path`, or finds it there: 24 s at the usual rate, whose end leads into their beginning.
 
     The plate comes from pictures beside the repository; without them there is only the face.
 
