@@ -21,7 +21,7 @@ app = typer.Typer(
     "\n\n[green]veil models verify[/]\n\n[green]veil models repository out/models --backend onnxruntime[/]",
 )
 
-_Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="face, plate, person.")]
+_Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="face, plate, person, text.")]
 _Folder = Annotated[
     Path | None, typer.Option("--models", metavar="DIR", help="Where the models are; VEIL_MODELS or the usual place.")
 ]

@@ -13,9 +13,13 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 from services.detect.convert_tflite import convert_ssd
+from services.detect.fold import fold
 from services.detect.quantise import Ranges, quantise
 
 _PIXELS = "pixels"
+_PPOCR_MEAN, _PPOCR_DEVIATION = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
+"""Of ImageNet, taken for R, G and B though stated for B, G and R: so the network was trained. With the half of all
+brightness, as its package calls it, it finds .62 of the words of the street pictures instead of .76."""
 
 
 def convert_centerface(source: bytes) -> bytes:
@@ -52,20 +56,51 @@ def float_clp_det(source: bytes) -> onnx.ModelProto:
     """clp_det as published but for RGB instead of BGR, its mean inside, and its inputs and outputs."""
     model = onnx.load_from_string(source)
     graph = model.graph
-    first = next(node for node in graph.node if "image" in node.input)
-    weights = next(tensor for tensor in graph.initializer if tensor.name == first.input[1])
-    weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights)[:, ::-1].copy(), weights.name))
+    _rgb_weights(graph, "image")
     _take_uint8(graph, "image", mean=(123, 117, 104))
     _rename_outputs(graph, {"loc": ("loc", 4), "conf": ("conf", 2)})
     _as_opset_13(model)
     return model
 
 
+def convert_ppocr_det(source: bytes) -> bytes:
+    """PP-OCRv4's detector for bytes in RGB instead of normalised BGR, its constants as weights."""
+    model = onnx.load_from_string(source)
+    graph = model.graph
+    _constants_to_weights(graph)
+    fold(model)
+    _rgb_weights(graph, "x", _PPOCR_DEVIATION)
+    _take_uint8(graph, "x", mean=_PPOCR_MEAN)
+    _rename_outputs(graph, {"sigmoid_0.tmp_0": ("text", 1)})
+    _as_opset_13(model)
+    return _serialise(model)
+
+
 CONVERTERS: Mapping[str, Callable[[bytes], bytes]] = {
     "centerface": convert_centerface,
     "clp_det": convert_clp_det,
+    "ppocr_det": convert_ppocr_det,
     "ssd_mobilenetv2_oidv4": lambda source: convert_ssd(source, ("box_encodings", "class_predictions")),
 }
+
+
+def _constants_to_weights(graph: onnx.GraphProto) -> None:
+    """Takes Constant nodes for what they are."""
+    nodes = list(graph.node)
+    for node in nodes:
+        if node.op_type == "Constant":
+            graph.initializer.append(node.attribute[0].t)
+            graph.initializer[-1].name = node.output[0]
+    del graph.node[:]
+    graph.node.extend(node for node in nodes if node.op_type != "Constant")
+
+
+def _rgb_weights(graph: onnx.GraphProto, pixels: str, deviation: Sequence[float] = (1, 1, 1)) -> None:
+    """Turns the convolution that reads BGR from `pixels`, divided by `deviation`, into one for RGB as it is."""
+    first = next(node for node in graph.node if pixels in node.input)
+    weights = next(tensor for tensor in graph.initializer if tensor.name == first.input[1])
+    swapped = numpy_helper.to_array(weights)[:, ::-1] / np.array(deviation, np.float32).reshape(1, 3, 1, 1)
+    weights.CopyFrom(numpy_helper.from_array(swapped, weights.name))
 
 
 def _take_uint8(graph: onnx.GraphProto, old: str, mean: Sequence[float] | None = None) -> None:

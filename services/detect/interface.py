@@ -51,7 +51,7 @@ class Detector(Protocol):
 
     @property
     def name(self) -> str:
-        """What policies ask for: face, plate, person."""
+        """What policies ask for: face, plate, person, text, logo."""
 
     @property
     def model(self) -> str:

@@ -10,6 +10,7 @@ from services.detect.interface import Detector, DetectorError, Session
 from services.detect.onnx_runtime import OnnxSession
 from services.detect.person import PersonDetector
 from services.detect.plate import PlateDetector
+from services.detect.text import TextDetector
 from services.detect.triton import TritonSession, WrongModel
 from services.detect.triton_servers import TritonServers
 from services.inference.settings import InferenceSettings
@@ -20,6 +21,7 @@ _DETECTORS: Mapping[str, Callable[[Session, str, float], Detector]] = {
     "face": FaceDetector,
     "plate": PlateDetector,
     "person": PersonDetector,
+    "text": TextDetector,
 }
 
 

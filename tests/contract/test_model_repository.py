@@ -11,12 +11,13 @@ from services.detect.catalogue import ModelMissing, catalogue, default_models_di
 from services.detect.centerface import FaceDetector
 from services.detect.person import PersonDetector
 from services.detect.plate import PlateDetector
+from services.detect.text import TextDetector
 from services.detect.triton import MAX_BATCH
 from services.detect.triton_repository import BACKENDS, INSTANCES, Backend, installed_names, write_repository
 
 pytestmark = pytest.mark.models
 
-_DETECTORS = (FaceDetector, PlateDetector, PersonDetector)
+_DETECTORS = (FaceDetector, PlateDetector, PersonDetector, TextDetector)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_only_the_backend_and_where_it_runs_differ(repositories: dict[Backend, P
 
 @pytest.mark.parametrize("detector", _DETECTORS)
 def test_the_tensors_are_those_that_the_detector_uses(
-    repositories: dict[Backend, Path], detector: type[FaceDetector | PlateDetector | PersonDetector]
+    repositories: dict[Backend, Path], detector: type[FaceDetector | PlateDetector | PersonDetector | TextDetector]
 ) -> None:
     config = _config(repositories["python"], detector.model)
     (images,) = config.input

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.models
 Start = Callable[..., TritonServer]
 
 _SHARED = Path(__file__).parents[3] / "shared" / "data"
-_NAMES = ("face", "plate", "person")
+_NAMES = ("face", "plate", "person", "text")
 _RAN, _FAILED, _TIMED_OUT = pb.DetectorResult.RAN, pb.DetectorResult.FAILED, pb.DetectorResult.TIMED_OUT
 _DEADLINE_S = 1.0
 

@@ -129,6 +129,20 @@ def test_clp_det_takes_rgb_and_subtracts_its_mean() -> None:
     assert np.allclose(loc.ravel(), (bgr_less_mean @ weights["w"][:, :, 0, 0].T).ravel(), atol=1e-2)
 
 
+def test_ppocr_takes_rgb_and_subtracts_and_divides_as_it_was_trained() -> None:
+    kernel = _RNG.normal(size=(1, 3, 1, 1))
+    nodes = [
+        helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(kernel.astype(np.float32))),
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("Sigmoid", ["c"], ["sigmoid_0.tmp_0"]),
+    ]
+    images = _RNG.integers(0, 256, (1, 6, 5, 3)).astype(np.uint8)
+    stored = convert.convert_ppocr_det(_published("x", nodes, ["sigmoid_0.tmp_0"], {}))
+    (text,) = OnnxSession(stored).run(("text",), images, 5)
+    bgr = (images[..., ::-1] / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    assert np.allclose(text.ravel(), 1 / (1 + np.exp(-(bgr @ kernel[0, :, 0, 0]).ravel())), atol=1e-4)
+
+
 def test_a_conversion_is_deterministic(small_centerface: bytes) -> None:
     made = {convert.float_centerface(small_centerface).SerializeToString(deterministic=True) for _ in range(3)}
     assert len(made) == 1

@@ -13,6 +13,7 @@ from deploy.samples import sample
 from services.detect.catalogue import catalogue
 from services.detect.interface import Detector, Image
 from services.inference import InferenceSettings, load_detectors
+from services.policy.model import KIND_DEFAULTS, Kind, KindRule, Policy
 
 pytestmark = pytest.mark.models
 
@@ -42,7 +43,7 @@ def test_the_one_face_of_carphone_is_found_in_every_picture() -> None:
         assert 40 < y2 - y1 < 100
 
 
-@pytest.mark.parametrize("name", ["face", "plate", "person"])
+@pytest.mark.parametrize("name", ["face", "plate", "person", "text"])
 def test_there_is_nothing_in_grey_and_any_shape_is_taken(name: str) -> None:
     detector = _detector(name)
     for shape in ((17, 33), (64, 64), (360, 640), (641, 33)):
@@ -50,7 +51,7 @@ def test_there_is_nothing_in_grey_and_any_shape_is_taken(name: str) -> None:
         assert not (boxes.score >= 0.3).any()
 
 
-@pytest.mark.parametrize("name", ["face", "plate", "person"])
+@pytest.mark.parametrize("name", ["face", "plate", "person", "text"])
 def test_a_detector_states_what_the_catalogue_states(name: str) -> None:
     detector = _detector(name)
     assert (detector.name, detector.model) == (name, catalogue()[name].model)
@@ -104,3 +105,48 @@ def test_recall_on_pictures_with_truth(kind: str, folder: str, threshold: float,
         pytest.skip("the evaluation pictures are not here")
     names = sorted(json.loads((path / "truth.json").read_text()))
     assert _recall(_detector(kind), path, names[:: max(1, len(names) // 40)], threshold, covered) >= least
+
+
+def _hidden(detector: Detector, image: Image, words: Sequence[Sequence[float]]) -> int:
+    """How many of the words are covered to 70 % by the boxes that a policy would mask, padded as it says."""
+    rule = Policy(name="test", kinds={Kind.TEXT: KindRule(**KIND_DEFAULTS[Kind.TEXT])}).rule(Kind.TEXT)
+    (boxes,) = detector.detect([image], timeout_s=30)
+    masked = np.zeros(image.shape[:2], bool)
+    for x1, y1, x2, y2 in boxes.xyxy[boxes.score >= rule.threshold]:
+        wide, high = (x2 - x1) * rule.padding, (y2 - y1) * rule.padding
+        masked[max(0, round(y1 - high)) : round(y2 + high), max(0, round(x1 - wide)) : round(x2 + wide)] = True
+    return sum(masked[round(y1) : round(y2), round(x1) : round(x2)].mean() >= 0.7 for x1, y1, x2, y2 in words)
+
+
+@pytest.mark.parametrize("width", [640, 960])
+def test_every_word_on_signs_of_many_sizes_is_found(width: int) -> None:
+    image = cv2.resize(next(_video(sample("bikes.mp4"), 1, 1)), (width, width * 9 // 16)).astype(np.uint8)
+    words = []
+    for number, height in enumerate((10, 12, 16, 22, 30, 40)):
+        text, scale = f"Room {number}4{number} closed", cv2.getFontScaleFromHeight(cv2.FONT_HERSHEY_DUPLEX, height, 1)
+        (wide, high), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, scale, max(1, height // 12))
+        x, y = 20 + 15 * number, 40 + 52 * number
+        cv2.rectangle(image, (x - 8, y - high - 8), (x + wide + 8, y + below + 4), (240, 240, 230), -1)
+        cv2.putText(
+            image, text, (x, y), cv2.FONT_HERSHEY_DUPLEX, scale, (20, 30, 90), max(1, height // 12), cv2.LINE_AA
+        )
+        words.append((x, y - high, x + wide, y))
+    assert _hidden(_detector("text"), image, words) == len(words)
+
+
+@pytest.mark.shared_data
+def test_words_on_street_pictures_are_hidden() -> None:
+    folder = _SHARED / "text" / "icdar2015_toy" / "det_toy_dataset"
+    if not folder.is_dir():
+        pytest.skip("the evaluation pictures are not here")
+    detector = _detector("text")
+    hidden = total = 0
+    for entry in json.loads((folder / "textdet_test.json").read_text())["data_list"]:
+        image = cv2.imread(str(folder / entry["img_path"]), cv2.IMREAD_COLOR_RGB)
+        scale = 960 / max(image.shape[:2])
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
+        words = [np.array(word["bbox"]) * scale for word in entry["instances"] if not word["ignore"]]
+        hidden += _hidden(detector, image, words)
+        total += len(words)
+    assert total == 21
+    assert hidden >= 19

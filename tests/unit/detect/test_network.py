@@ -10,6 +10,7 @@ from services.detect.interface import DetectorError, Image, Tensors
 from services.detect.network import NetworkDetector
 from services.detect.person import PersonDetector
 from services.detect.plate import PlateDetector, priors
+from services.detect.text import TextDetector
 
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -42,10 +43,15 @@ def _person_shapes(height: int, width: int) -> Sequence[tuple[int, ...]]:
     return [(1917, 4), (1917, 24)]
 
 
+def _text_shapes(height: int, width: int) -> Sequence[tuple[int, ...]]:
+    return [(1, height, width)]
+
+
 _ALL = [
     (FaceDetector, _face_shapes, 3),
     (PlateDetector, _plate_shapes, 2),
     (PersonDetector, _person_shapes, 2),
+    (TextDetector, _text_shapes, 1),
 ]
 
 
