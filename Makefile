@@ -19,8 +19,8 @@ $(STAMP): pyproject.toml
 install: $(STAMP) ## environment under .venv with Veil and its development tools
 
 .PHONY: models
-models: $(STAMP) ## fetch the face, plate and person models into .cache/models
-	$(BIN)/veil models install face plate person
+models: $(STAMP) ## fetch the face, plate, person and text models into .cache/models
+	$(BIN)/veil models install face plate person text
 
 .PHONY: demo
 demo: $(STAMP) ## mask a real video; results in out/demo/
