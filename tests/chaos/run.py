@@ -116,7 +116,7 @@ class Trial:
     def _missing(self, name: str, from_us: int, until_us: int) -> bool:
         camera = self._observer.cameras[name]
         there = {arrival.identity for arrival in list(camera.arrivals)}
-        return any(from_us <= at < until_us and identity not in there for identity, at in list(camera.sent.items()))
+        return any(from_us <= at < until_us and identity not in there for identity, at in camera.sent.copy().items())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
