@@ -15,16 +15,17 @@ from services.detect.catalogue import ModelMissing, catalogue
 from services.detect.interface import Detector, DetectorError
 from services.embedded.errors import ExitCode, RunError
 from services.embedded.record import Outcome, Recorder
-from services.embedded.wiring import EmbeddedLine, embedded_line
+from services.embedded.wiring import EmbeddedLine, Listener, embedded_line, told_line
 from services.inference.load import load_detectors
 from services.media.file_sink import part_of
 from services.media.sink import Target
 from services.media.sources import Camera, SourceError, SourceInfo, probe
 from services.policy.book import StaticPolicyBook
-from services.policy.model import Policy
+from services.policy.model import Policy, PolicyBook
 from services.policy.words import sentences
 from services.report.page import write_report
 from services.report.summary import FileFacts, ModelFacts, RunSummary, write_summary
+from services.runtime.stage import Stage
 
 CAMERA = "input"
 """Camera id of the one file: names of files may say more than metadata should."""
@@ -45,6 +46,8 @@ class RedactJob:
         report, summary, metadata: further files to write, None for none.
         models_dir: where the models are, None for the usual place.
         detectors: used instead of the installed ones.
+        listener: reads the line's messages along.
+        teller: says what is masked in place of detectors and tracker, and what the decoder takes for the policy.
     """
 
     input: Path
@@ -55,6 +58,8 @@ class RedactJob:
     metadata: Path | None = None
     models_dir: Path | None = None
     detectors: Mapping[str, Detector] | None = field(default=None, repr=False)
+    listener: Listener | None = field(default=None, repr=False)
+    teller: tuple[Stage, PolicyBook] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,45 +85,59 @@ def redact_file(job: RedactJob, on_progress: Callable[[Progress], None] = lambda
 
     Raises RunError with one sentence and an exit code; KeyboardInterrupt passes through after the line has stopped.
     """
+    summary = mask_file(job, on_progress)
+    write_extras(job, summary)
+    return summary
+
+
+def mask_file(job: RedactJob, on_progress: Callable[[Progress], None] = lambda _: None) -> RunSummary:
+    """As `redact_file`, without the report and the summary's file."""
     started, began, cpu_began = datetime.now(UTC), time.monotonic(), time.process_time()
     info = _probe(job.input)
     _check_outputs(job)
-    parts = embedded_line(
-        (Camera(CAMERA, str(job.input), live=False),),
-        StaticPolicyBook(default=job.policy),
-        {CAMERA: (Target.parse(str(job.output)),)},
-        _detectors(job),
-        _DETECTOR_TIMEOUT_S,
-    )
+    parts = _parts(job)
 
     def report(outcome: Outcome) -> None:
         on_progress(_progress(outcome, info, time.monotonic() - began))
 
     try:
-        outcome = _run(parts, job.metadata, report)
+        outcome = _run(parts, job, report)
         _raise_failures(parts)
     except BaseException:
         _discard(job.output)
         raise
-    summary = _summary(job, info, outcome, started, time.monotonic() - began, time.process_time() - cpu_began)
-    _write_extras(job, summary)
-    return summary
+    return _summary(job, info, outcome, started, time.monotonic() - began, time.process_time() - cpu_began)
 
 
-def _run(parts: EmbeddedLine, metadata: Path | None, report: Callable[[Outcome], None]) -> Outcome:
+def _parts(job: RedactJob) -> EmbeddedLine:
+    cameras = (Camera(CAMERA, str(job.input), live=False),)
+    policies = StaticPolicyBook(default=job.policy)
+    targets = {CAMERA: (Target.parse(str(job.output)),)}
+    if job.teller is not None:
+        teller, decoding = job.teller
+        return told_line(cameras, policies, targets, teller, decoding)
+    return embedded_line(cameras, policies, targets, _detectors(job), _DETECTOR_TIMEOUT_S, job.listener)
+
+
+def _run(parts: EmbeddedLine, job: RedactJob, report: Callable[[Outcome], None]) -> Outcome:
     """Runs the line to its end and listens to it."""
+    metadata, listener = job.metadata, job.listener
     try:
         with metadata.open("w", encoding="utf-8") if metadata else nullcontext() as lines:
             recorder = Recorder(parts.bus, lines)
             outcome = recorder.outcome(CAMERA)
+            if listener is not None:
+                listener.join(parts.bus)
             parts.line.start()
             reported = time.monotonic()
             while not parts.line.ended:
                 recorder.poll(_TURN_S)
+                if listener is not None:
+                    listener.poll()
                 if time.monotonic() - reported >= _TURN_S:
                     report(outcome)
                     reported = time.monotonic()
-            while recorder.poll(0):
+            while recorder.poll(0) or (listener is not None and listener.poll()):
                 pass
             report(outcome)
     except BaseException as error:
@@ -200,8 +219,8 @@ def _summary(
 ) -> RunSummary:
     tally = outcome.tally
     return RunSummary(
-        input=_facts(job.input),
-        output=_facts(job.output),
+        input=file_facts(job.input),
+        output=file_facts(job.output),
         started=started.isoformat(timespec="seconds"),
         duration_s=info.duration_s or outcome.last_t_s,
         width=info.width,
@@ -230,13 +249,15 @@ def _model_facts(detector: str, model: str, version: str) -> ModelFacts:
     return ModelFacts(detector, model, version, entry.licence if entry and entry.model == model else "unknown")
 
 
-def _facts(path: Path) -> FileFacts:
+def file_facts(path: Path) -> FileFacts:
+    """Name, size and hash of a file. Raises OSError."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return FileFacts(path.name, path.stat().st_size, digest)
 
 
-def _write_extras(job: RedactJob, summary: RunSummary) -> None:
+def write_extras(job: RedactJob, summary: RunSummary) -> None:
+    """Writes what else was asked for: the summary and the report. Raises RunError."""
     try:
         if job.summary is not None:
             write_summary(job.summary, summary)

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 
+from services.bus.interface import Bus
 from services.bus.memory import MemoryBus
 from services.bus.topics import (
     DETECTIONS,
@@ -31,6 +33,7 @@ from services.policy.model import PolicyBook
 from services.renderer.settings import RendererSettings
 from services.renderer.stage import RendererStage
 from services.runtime.memory import keep_freed_memory
+from services.runtime.stage import Stage
 from services.tracker.settings import TrackerSettings
 from services.tracker.stage import TrackerStage
 
@@ -53,6 +56,24 @@ _READERS: Mapping[Topic, tuple[str, ...]] = {
 _DETECT_MB = 8
 
 
+class Listener(Protocol):
+    """One more reader of a line's messages, in the main thread."""
+
+    @property
+    def name(self) -> str:
+        """Its group on the bus."""
+
+    @property
+    def topics(self) -> tuple[Topic, ...]:
+        """What it reads, from the first message on."""
+
+    def join(self, bus: Bus) -> None:
+        """Begins to read."""
+
+    def poll(self) -> bool:
+        """Takes what is there without waiting. False if nothing was."""
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddedLine:
     """The line and the parts of it that a caller asks afterwards."""
@@ -69,6 +90,7 @@ def embedded_line(
     targets: Mapping[str, Sequence[Target]],
     detectors: Mapping[str, Detector],
     detector_timeout_s: float,
+    listener: Listener | None = None,
 ) -> EmbeddedLine:
     """The whole line in one process, not started yet.
 
@@ -78,17 +100,56 @@ def embedded_line(
         targets: camera_id → where its masked video goes.
         detectors: by the name that policies use.
         detector_timeout_s: deadline of one detector call; a file can wait longer than a live camera.
+        listener: reads along.
     """
+    inference = InferenceStage(InferenceSettings(timeout_s=detector_timeout_s, in_flight_mb=_DETECT_MB), detectors)
+    between = (inference, TrackerStage(TrackerSettings(), policies))
+    return _line(cameras, policies, policies, targets, between, _with(_READERS, listener))
+
+
+def told_line(
+    cameras: Sequence[Camera],
+    policies: PolicyBook,
+    targets: Mapping[str, Sequence[Target]],
+    teller: Stage,
+    decoding: PolicyBook,
+) -> EmbeddedLine:
+    """A line in which one stage says what is masked, in place of detectors and tracker; not started yet.
+
+    Args:
+        cameras: what to read.
+        policies: policy of each camera.
+        targets: camera_id → where its masked video goes.
+        teller: reads frames.detect and writes redactions.
+        decoding: what the decoder takes for the policies: how often the teller hears of the stream.
+    """
+    readers = {topic: names for topic, names in _READERS.items() if topic is not DETECTIONS}
+    return _line(cameras, policies, decoding, targets, (teller,), {**readers, FRAMES_DETECT: (teller.name,)})
+
+
+def _with(readers: Mapping[Topic, tuple[str, ...]], listener: Listener | None) -> Mapping[Topic, tuple[str, ...]]:
+    if listener is None:
+        return readers
+    return {**readers, **{topic: (*readers[topic], listener.name) for topic in listener.topics}}
+
+
+def _line(
+    cameras: Sequence[Camera],
+    policies: PolicyBook,
+    decoding: PolicyBook,
+    targets: Mapping[str, Sequence[Target]],
+    between: Sequence[Stage],
+    readers: Mapping[Topic, tuple[str, ...]],
+) -> EmbeddedLine:
     # OpenCV's own threads would compete with the stages' threads; what it does here takes well under a millisecond.
     cv2.setNumThreads(1)
     keep_freed_memory()
-    bus = MemoryBus(groups=_READERS, limits={FRAMES_DETECT: _DETECT_MB << 20})
-    decoder = DecoderStage(DecoderSettings(), cameras, policies)
+    bus = MemoryBus(groups=readers, limits={FRAMES_DETECT: _DETECT_MB << 20})
+    decoder = DecoderStage(DecoderSettings(), cameras, decoding)
     encoder = EncoderStage(EncoderSettings(), targets, policies, expected=[camera.camera_id for camera in cameras])
     stages = (
         decoder,
-        InferenceStage(InferenceSettings(timeout_s=detector_timeout_s, in_flight_mb=_DETECT_MB), detectors),
-        TrackerStage(TrackerSettings(), policies),
+        *between,
         RendererStage(RendererSettings(), policies),
         encoder,
     )

@@ -42,7 +42,7 @@ class _Plan:
             padding=np.array([rules.kinds[kind].padding for kind in kinds]),
             kinds=kinds,
             tracks=tuple(span.tracks[index] for index in chosen),
-            modes=tuple(rules.kinds[kind].mode for kind in kinds),
+            modes=tuple(span.modes[index] or rules.kinds[span.kinds[index]].mode for index in chosen),
         )
 
 

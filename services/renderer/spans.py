@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.bus.interface import Position
+from services.policy.model import Kind, Mode
+from services.policy.wire import KINDS
 from services.renderer.trace import copied, since_inference
 from services.schema import pb
 
@@ -25,12 +27,14 @@ class Span:
     """One RedactionSpan as arrays.
 
     Attributes:
-        valid: every segment has two finite, upright boxes and a kind. Otherwise the arrays are empty.
+        valid: every segment has two finite, upright boxes, a kind, and no mode that does not suit it. Otherwise
+            nothing of it is drawn.
         complete: coverage is COMPLETE; unspecified and unknown values are not.
         start: (n, 4) x1, y1, x2, y2 at first_seq.
         end: (n, 4) at last_seq.
         kinds: values of veil.v1 Kind, n of them.
         tracks: track ids, n of them.
+        modes: how each is masked, n of them; None for the policy's way.
         trace: of the look that completed it, from inference on.
     """
 
@@ -44,6 +48,7 @@ class Span:
     end: Boxes
     kinds: tuple[pb.Kind, ...]
     tracks: tuple[int, ...]
+    modes: tuple[str | None, ...]
     position: Position
     trace: tuple[pb.Hop, ...]
 
@@ -54,7 +59,7 @@ class Span:
         start, end = _boxes([track.first for track in tracks]), _boxes([track.last for track in tracks])
         kinds = tuple(track.kind for track in tracks)
         valid = start is not None and end is not None and pb.KIND_UNSPECIFIED not in kinds
-        valid &= len(tracks) == len(span.tracks)
+        valid &= len(tracks) == len(span.tracks) and all(_suits(track) for track in tracks)
         return cls(
             first_seq=span.first_seq,
             last_seq=span.last_seq,
@@ -66,6 +71,7 @@ class Span:
             end=_NONE if end is None else end,
             kinds=kinds,
             tracks=tuple(track.track_id for track in tracks),
+            modes=tuple(track.mode or None for track in tracks),
             position=position,
             trace=since_inference(copied(span.trace)),
         )
@@ -76,6 +82,14 @@ class Span:
 
 
 _NONE: Boxes = np.zeros((0, 4))
+_MODES = frozenset(mode.value for mode in Mode)
+_SHAPES = frozenset(mode.value for mode in Mode if mode.shows_body)
+_BODIES = frozenset(KINDS[kind] for kind in Kind if kind.is_body)
+
+
+def _suits(track: pb.TrackSegment) -> bool:
+    """False where a mode of its own is unknown, or would keep the shape of what has no body."""
+    return not track.mode or (track.mode in _MODES and (track.mode not in _SHAPES or track.kind in _BODIES))
 
 
 def _boxes(rows: Sequence[Sequence[float]]) -> Boxes | None:

@@ -53,8 +53,9 @@ def segment(
     *,
     track: int = 1,
     kind: pb.Kind = pb.KIND_FACE,
+    mode: str = "",
 ) -> pb.TrackSegment:
-    return pb.TrackSegment(track_id=track, kind=kind, first=first, last=first if last is None else last)
+    return pb.TrackSegment(track_id=track, kind=kind, first=first, last=first if last is None else last, mode=mode)
 
 
 @dataclass

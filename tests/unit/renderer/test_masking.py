@@ -71,6 +71,28 @@ def test_boxes_that_reach_beyond_the_picture(box: Box, mode: str) -> None:
         assert visible_share(out.pixels, noise(0), (x1, y1, x2, y2)) < 0.1
 
 
+def test_a_track_with_a_mode_of_its_own_looks_like_that() -> None:
+    harness = Harness(policy=make_policy(mode="mosaic"))
+    harness.frame(0)
+    harness.span(0, 0, segment((20, 20, 40, 40), mode="solid"), segment((80, 20, 100, 40), track=2))
+    out = harness.run().only()
+    assert out.pixels is not None
+    luma = Picture(out.pixels).y
+    assert (luma[20:40, 20:40] == 16).all()
+    assert luma[20:40, 80:100].min() > 16
+
+
+@pytest.mark.parametrize("mode", ["glass", "seal", "silhouette", "SOLID"])
+def test_i1_a_mode_that_is_unknown_or_does_not_suit_a_face_closes_the_frame(mode: str) -> None:
+    harness = Harness()
+    harness.frame(0)
+    harness.span(0, 0, segment(mode=mode))
+    out = harness.run().only()
+    assert out.message.closed
+    assert out.message.why == "The span of this frame can't be read.", "before anything is drawn"
+    assert not out.leaks(noise(0))
+
+
 def test_a_picture_with_nothing_to_mask_is_passed_on_without_a_copy() -> None:
     harness = Harness()
     harness.frame(0)

@@ -364,7 +364,7 @@ class DetectionsMessage(_message.Message):
     def __init__(self, detections: _Optional[_Union[Detections, _Mapping]] = ..., end: _Optional[_Union[EndOfStream, _Mapping]] = ...) -> None: ...
 
 class TrackSegment(_message.Message):
-    __slots__ = ("track_id", "kind", "origin", "first", "last", "score")
+    __slots__ = ("track_id", "kind", "origin", "first", "last", "score", "mode")
     class Origin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ORIGIN_UNSPECIFIED: _ClassVar[TrackSegment.Origin]
@@ -383,13 +383,15 @@ class TrackSegment(_message.Message):
     FIRST_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
     track_id: int
     kind: Kind
     origin: TrackSegment.Origin
     first: _containers.RepeatedScalarFieldContainer[float]
     last: _containers.RepeatedScalarFieldContainer[float]
     score: float
-    def __init__(self, track_id: _Optional[int] = ..., kind: _Optional[_Union[Kind, str]] = ..., origin: _Optional[_Union[TrackSegment.Origin, str]] = ..., first: _Optional[_Iterable[float]] = ..., last: _Optional[_Iterable[float]] = ..., score: _Optional[float] = ...) -> None: ...
+    mode: str
+    def __init__(self, track_id: _Optional[int] = ..., kind: _Optional[_Union[Kind, str]] = ..., origin: _Optional[_Union[TrackSegment.Origin, str]] = ..., first: _Optional[_Iterable[float]] = ..., last: _Optional[_Iterable[float]] = ..., score: _Optional[float] = ..., mode: _Optional[str] = ...) -> None: ...
 
 class RedactionSpan(_message.Message):
     __slots__ = ("camera_id", "epoch", "first_seq", "last_seq", "tracks", "coverage", "why", "policy", "trace")
