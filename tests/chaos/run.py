@@ -31,6 +31,7 @@ _REPORT = "chaos.json"
 _BEFORE_S, _AFTER_S = 3.0, 3.0
 _FRESH_S = 2.0
 _PATIENCE_S = 90.0
+_WARM_S = 30.0
 _STEP_S = 0.25
 
 
@@ -63,6 +64,12 @@ class Trial:
         self._rig = rig
         self._observer = observer
         self._judges = {name: Judge(observer.cameras[name], rig.truths, evidence) for name in (*LIVE, FILE)}
+
+    def warm_up(self, seconds: float) -> None:
+        """Waits until live pictures are fresh, and lets what came before them in the first moments drain."""
+        if self._wait_fresh(now_us()) is None:
+            raise TimeoutError(f"no fresh picture of every camera came within {_PATIENCE_S:g} s")
+        time.sleep(seconds)
 
     def strike(self, fault: Fault) -> Row:
         """Lets one fault happen; returns when all that was captured meanwhile has come out, or patience is over."""
@@ -131,19 +138,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.only:
         chosen = [fault for fault in chosen if any(word in fault.name for word in options.only)]
     console = Console(width=150)
-    rows = run(chosen, options.out, console)
+    rows = run(chosen, options.out, console, warm_s=0.0 if options.short else _WARM_S)
     console.print(table(rows))
     console.print(f"written to {options.out / _REPORT}")
     return 0 if all(row.fine for row in rows) else 1
 
 
-def run(faults: Sequence[Fault], folder: Path, console: Console) -> list[Row]:
+def run(faults: Sequence[Fault], folder: Path, console: Console, *, warm_s: float = 0.0) -> list[Row]:
     """Brings the system up, lets the faults happen one after the other, and ends it."""
     folder.mkdir(parents=True, exist_ok=True)
     console.print("bringing the system up …")
     rows = []
     with Rig(folder / "stack") as rig, Observer(rig.stack.settings("admin")) as observer:
         trial = Trial(rig, observer, folder / "exposed")
+        trial.warm_up(warm_s)
         for fault in faults:
             row = trial.strike(fault)
             mark = "[green]fine[/]" if row.fine else "[red]NOT FINE[/]"
