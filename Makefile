@@ -42,8 +42,8 @@ test: lint models triton ## all tests: style, types, unit, conformance, contract
 	$(BIN)/python -m pytest
 
 .PHONY: eval
-eval: models ## exposure figures: table and out/eval/eval.json
-	$(BIN)/python -m tests.eval.run
+eval: models ## what masks are worth: tables, out/eval/eval.json, curves in docs/; ARGS="--only SECTION": --help
+	$(BIN)/python -m tests.eval.run $(ARGS)
 
 .PHONY: bench
 bench: models ## speed against deface and a bare loop: table and out/bench/bench.json

@@ -16,7 +16,7 @@ import yaml
 from services.detect.interface import Detector, Image
 from services.inference.load import load_detectors
 from services.policy.loader import load_policy
-from services.policy.model import Policy, Profile
+from services.policy.model import Mode, Policy, Profile
 from tests.support.scene_sources import REPOSITORY
 from tests.support.scenes import VideoWriter
 
@@ -45,11 +45,11 @@ def rules(profile: Profile, folder: Path, kinds: Sequence[str] = KINDS) -> Polic
     return load_policy(write_policy(folder / f"{profile.value}.yaml", profile, kinds))
 
 
-def veil(profile: Profile, kinds: Sequence[str] = KINDS) -> Program:
-    """`veil redact` with the default policy of a profile."""
+def veil(profile: Profile, kinds: Sequence[str] = KINDS, mode: Mode | None = None) -> Program:
+    """`veil redact` with the default policy of a profile, and with another mode than the default one if it is given."""
 
     def mask(source: Path, output: Path) -> None:
-        policy = write_policy(output.with_suffix(".yaml"), profile, kinds)
+        policy = write_policy(output.with_suffix(".yaml"), profile, kinds, mode)
         run(veil_command(source, output, policy, "--quiet", "--overwrite"))
 
     return Program(f"veil {profile.value}", mask, frozenset(kinds))
@@ -63,9 +63,10 @@ def veil_command(source: Path, output: Path, policy_file: Path, *options: str) -
     ]
 
 
-def write_policy(path: Path, profile: Profile, kinds: Sequence[str] = KINDS) -> Path:
-    """A policy file with every key at its default but the profile and the kinds."""
-    path.write_text(yaml.safe_dump({"name": "eval", "profile": profile.value, "kinds": list(kinds)}))
+def write_policy(path: Path, profile: Profile, kinds: Sequence[str] = KINDS, mode: Mode | None = None) -> Path:
+    """A policy file with every key at its default but the profile, the kinds, and the mode if one is given."""
+    keys = {"name": "eval", "profile": profile.value, "kinds": list(kinds)}
+    path.write_text(yaml.safe_dump(keys | ({"mode": mode.value} if mode else {})))
     return path
 
 

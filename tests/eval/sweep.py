@@ -9,9 +9,9 @@ from rich.table import Table
 from services.embedded.redact import RedactJob, redact_file
 from services.inference.load import load_detectors
 from services.policy.model import Detection, Kind, KindRule, Policy
+from tests.eval.comparison import scene_videos
 from tests.eval.exposure import Exposure, by_pixels
 from tests.eval.report import exposed_share
-from tests.eval.run import scene_videos
 
 # every_min, every_max, long_side (None: by the camera's size); threshold and keep_threshold of faces, of plates
 _VARIANTS = (

@@ -1,12 +1,16 @@
-"""The short run must not leave more exposed than the figures that were last agreed on."""
+"""The short run must not come out worse than the figures that were last agreed on."""
 
 import json
+from collections.abc import Mapping
 
 import pytest
 
-from tests.eval import run
+from tests.eval import golden, run
+from tests.eval.attack import BOUND
 
-GOLDEN = json.loads(run.GOLDEN.read_text())
+GOLDEN = json.loads(golden.PATH.read_text())
+SURE_TO_FAIL = 0.8
+"""Rank-1 that an attack on a plain mosaic reaches at least: an attacker who can't name anybody proves nothing."""
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(600)]
 
@@ -16,12 +20,50 @@ def short_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     return run.main(["--short", "--out", str(tmp_path_factory.mktemp("eval"))])
 
 
+def of(section: Mapping[str, dict], name: str) -> dict:
+    if name not in section:
+        pytest.skip(f"the shared data that {name} is made from is absent")
+    return section[name]
+
+
 @pytest.mark.parametrize("group", sorted(GOLDEN["groups"]))
 def test_exposure_is_not_worse_than_the_golden_figures(short_run: dict[str, dict], group: str) -> None:
-    if group not in short_run:
-        pytest.skip(f"the shared data that {group} is made from is absent")
-    for name, golden in GOLDEN["groups"][group].items():
-        program = short_run[group]["programs"][name]
-        for kind, share in golden["exposed_share"].items():
-            assert program["goal"][kind]["exposed_share"] <= share + GOLDEN["slack"], f"{name}, {kind}"
-        assert program["over_masked"] <= golden["over_masked"] + GOLDEN["slack"], name
+    programs = of(short_run["exposure_short"], group)["programs"]
+    for name, figures in GOLDEN["groups"][group].items():
+        for kind, share in figures["exposed_share"].items():
+            assert programs[name]["goal"][kind]["exposed_share"] <= share + GOLDEN["slack"], f"{name}, {kind}"
+        assert programs[name]["over_masked"] <= figures["over_masked"] + GOLDEN["slack"], name
+
+
+@pytest.mark.parametrize("faces", sorted(GOLDEN["attack"]))
+def test_i5_nobody_is_named_under_a_mask_more_often_than_by_chance(short_run: dict[str, dict], faces: str) -> None:
+    figures = of(short_run["attack_short"], faces)
+    for name, treatment in figures["treatments"].items():
+        if not treatment["ours"]:
+            assert treatment["parrot"] >= SURE_TO_FAIL, name
+            continue
+        assert treatment["parrot"] <= BOUND * figures["chance"] + GOLDEN["slack_named"], name
+        for way, share in GOLDEN["attack"][faces][name].items():
+            assert treatment[way] <= share + GOLDEN["slack_named"], f"{name}, {way}"
+
+
+@pytest.mark.parametrize("faces", sorted(GOLDEN["many_frames"]))
+def test_i5_many_frames_of_a_mask_show_no_more_than_one(short_run: dict[str, dict], faces: str) -> None:
+    figures = of(short_run["many_frames_short"], faces)
+    for name, counts in figures["covers"].items():
+        one, many = (counts[count] for count in (min(counts, key=int), max(counts, key=int)))
+        if not name.startswith("veil"):
+            assert many["likeness"] > one["likeness"] + 0.1, name
+            continue
+        assert many["parrot"] <= BOUND * figures["chance"] + GOLDEN["slack_named"], name
+        assert many["likeness"] <= one["likeness"] + 0.05, name
+        for count, golden_figures in GOLDEN["many_frames"][faces][name].items():
+            assert counts[count]["parrot"] <= golden_figures["parrot"] + GOLDEN["slack_named"], f"{name}, {count}"
+
+
+@pytest.mark.parametrize("plates", sorted(GOLDEN["plates_readable"]))
+def test_i5_no_masked_plate_can_be_read(short_run: dict[str, dict], plates: str) -> None:
+    figures = of(short_run["plates_readable_short"], plates)
+    assert figures["read"] >= GOLDEN["plates_readable"][plates]["read"] - 1
+    for name, mask in figures["masks"].items():
+        assert not mask["ours"] or mask["readable"] == 0, name

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.eval.comparison import goal_ratio
 from tests.eval.exposure import Count, Exposure, by_geometry, by_pixels, tally
 from tests.eval.report import as_json, table
-from tests.eval.run import goal_ratio
 from tests.support.scenes import TrueBox, Truth, VideoWriter
 
 
