@@ -15,6 +15,7 @@ from services.bus.interface import Record
 from services.bus.topics import FRAMES_DETECT, VIDEO_SOURCE, Topic
 from services.decoder import metrics
 from services.decoder.cadence import Cadence, Turns, Why
+from services.decoder.details import Details, compose
 from services.decoder.outbox import Entry, Kind
 from services.decoder.settings import DecoderSettings
 from services.envelope import Sealer, context
@@ -70,6 +71,7 @@ class EpochWriter:
         self._held: tuple[SourceUnit, DecodedUnit] | None = None
         self._cadence: Cadence | None = None
         self._turns = Turns()
+        self._details: Details | None = None
         self._previous_seq: int | None = None
         self._unseen: tuple[SourceUnit, av.VideoFrame] | None = None
         self._tick_s = info.time_base_num / info.time_base_den
@@ -188,7 +190,10 @@ class EpochWriter:
 
     def _detect(self, unit: SourceUnit, shown: av.VideoFrame, policy: Policy, why: Why) -> None:
         side = policy.detection.side_for(self._info.width, self._info.height)
-        picture = self._maker.rgb(shown, side)
+        overview = self._maker.rgb(shown, side)
+        tiles = self._details_of(policy).turn(overview.shape[0] * overview.shape[1])
+        details = [(tile, self._maker.detail(shown, *tile)) for tile in tiles]
+        picture, views = compose(overview, details, self._info.width, self._info.height)
         metrics.DETECT_FRAMES.labels(why.value).inc()
         attached = picture if self._settings.transport == "attached" else None
         jpeg = _jpeg(picture, self._settings.jpeg_quality) if attached is None else None
@@ -214,10 +219,16 @@ class EpochWriter:
             jpeg=jpeg if sealed is None else None,
             sealed=sealed,
             attached=None if attached is None else True,
+            views=views,
             trace=[_hop(unit)],
         )
         self._previous_seq = unit.seq
         self._send(Kind.DETECTION, FRAMES_DETECT, pb.DetectMessage(frame=frame), attached, unit.captured_us)
+
+    def _details_of(self, policy: Policy) -> Details:
+        if self._details is None or self._details.policy is not policy:
+            self._details = Details(policy, self._info.width, self._info.height)
+        return self._details
 
     def _time(self, unit: SourceUnit) -> float:
         return (unit.pts or 0) * self._tick_s

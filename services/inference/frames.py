@@ -14,6 +14,7 @@ _MOST_PIXELS = 4096 * 4096
 _LONGEST_SIDE = 1 << 16
 _MOST_FRAMES = 1 << 53
 _MOST_NAMES = 16
+_MOST_VIEWS = 80
 _LONGEST_DETAIL = 500
 # Names go on to topics that hold no pictures: they must not be pieces of one.
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -59,8 +60,25 @@ def _fault_of_frame(frame: pb.DetectFrame) -> str:
         return "a detect frame with numbers that are negative or not finite"
     if max(len(frame.detectors), len(frame.trace), len(frame.results)) > _MOST_NAMES:
         return "a detect frame with too many detectors, hops or results"
+    if len(frame.views) > _MOST_VIEWS or not all(_is_true(view, frame) for view in frame.views):
+        return "a detect frame with views that can't be true"
     names = (*frame.detectors, *(hop.stage for hop in frame.trace), *(result.detector for result in frame.results))
     return "" if all(_NAME.fullmatch(name) for name in names) else "a detect frame with names that are none"
+
+
+def _is_true(view: pb.View, frame: pb.DetectFrame) -> bool:
+    """A view shows a part of the source picture and is a part of this one."""
+    source = (view.source_x, view.source_y, view.source_width, view.source_height)
+    return (
+        view.width > 0
+        and view.height > 0
+        and view.x + view.width <= frame.width
+        and view.y + view.height <= frame.height
+        and all(math.isfinite(number) and number >= 0 for number in source)
+        and min(source[2:]) >= 1
+        and view.source_x + view.source_width <= frame.source_width
+        and view.source_y + view.source_height <= frame.source_height
+    )
 
 
 def _fault_of_end(end: pb.EndOfStream) -> str:

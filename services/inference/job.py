@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from services.bus.topics import FRAMES_DETECT
 from services.detect.interface import Image
 from services.envelope import Opener, SealError, context
 from services.inference.pictures import BadPicture, decoded
+from services.inference.views import whole_view
 from services.schema import pb
 
 
@@ -56,12 +57,18 @@ class FrameJob:
         if self.done:
             self._attachment = self._image = None
 
-    def image(self) -> Image:
-        """The picture, opened and decoded once, on the thread that needs it first. Raises BadPicture."""
+    @property
+    def views(self) -> Sequence[pb.View]:
+        """What the picture is composed of: the whole source picture, and perhaps parts of it."""
+        return self.frame.views or (whole_view(self.frame),)
+
+    def images(self) -> Sequence[Image]:
+        """The picture of each view, opened and decoded once, on the thread that needs it first. Raises BadPicture."""
         with self._decoding:
             if self._image is None:
                 self._image = self._open()
-            return self._image
+            picture = self._image
+        return [picture[view.y : view.y + view.height, view.x : view.x + view.width] for view in self.views]
 
     def _open(self) -> Image:
         frame = self.frame

@@ -181,10 +181,10 @@ class DetectorPool:
         """One result for each job, whatever is wrong with its picture or the detector."""
         results = []
         readable = []
-        images = []
+        images: list[Sequence[Image]] = []
         for job in jobs:
             try:
-                images.append(job.image())
+                images.append(job.images())
             except BadPicture as error:
                 results.append((job, without_boxes(lane.name, lane.detector, _Status.FAILED, str(error))))
             else:
@@ -218,7 +218,11 @@ class DetectorPool:
             lane.batch = max(1, lane.batch // 2) if late else min(lane.batch + 1, self._settings.max_batch)
             lane.late_s = (self._clock() if lane.late_s is None else lane.late_s) if late else None
 
-    def _detect(self, lane: _Lane, jobs: Sequence[FrameJob], images: Sequence[Image]) -> list[pb.DetectorResult]:
+    def _detect(
+        self, lane: _Lane, jobs: Sequence[FrameJob], groups: Sequence[Sequence[Image]]
+    ) -> list[pb.DetectorResult]:
+        """One result for each job, from the pictures of its views."""
+        images = [image for group in groups for image in group]
         began = self._clock()
         answers = lane.detector.detect(images, self._settings.timeout_s)
         took = self._clock() - began
@@ -226,8 +230,10 @@ class DetectorPool:
         metrics.BATCH.labels(lane.name).observe(len(images))
         if len(answers) != len(images):
             raise DetectorError(f"{len(answers)} answers to {len(images)} pictures")
+        rest = iter(answers)
         return [
-            checked(lane.name, lane.detector, boxes, job.frame, took) for job, boxes in zip(jobs, answers, strict=True)
+            checked(lane.name, lane.detector, [(view, next(rest)) for view in job.views], job.frame, took)
+            for job in jobs
         ]
 
 

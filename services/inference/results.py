@@ -1,8 +1,11 @@
 """Turns what a detector answered into wire results, and refuses answers that can't be true."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from services.detect.interface import Boxes, Detector
+from services.inference.views import joined
 from services.schema import pb
 
 _MAX_BOXES = 10_000
@@ -19,17 +22,22 @@ def without_boxes(
     return result
 
 
-def checked(name: str, detector: Detector, boxes: Boxes, frame: pb.DetectFrame, latency_s: float) -> pb.DetectorResult:
-    """RAN with the boxes in source pixels, or FAILED where they can't be true."""
-    fault = _fault(boxes, frame.width, frame.height)
-    if fault:
-        return without_boxes(name, detector, pb.DetectorResult.FAILED, f"the {name} detector answered {fault}")
+def checked(
+    name: str,
+    detector: Detector,
+    answers: Sequence[tuple[pb.View, Boxes]],
+    frame: pb.DetectFrame,
+    latency_s: float,
+) -> pb.DetectorResult:
+    """RAN with the boxes of all views in source pixels, or FAILED where those of one of them can't be true."""
+    for view, boxes in answers:
+        if fault := _fault(boxes, view.width, view.height):
+            return without_boxes(name, detector, pb.DetectorResult.FAILED, f"the {name} detector answered {fault}")
     result = without_boxes(name, detector, pb.DetectorResult.RAN, "")
     result.latency_us = int(latency_s * 1e6)
+    boxes = joined(answers, frame)
     if len(boxes):
-        x, y = frame.source_width / frame.width, frame.source_height / frame.height
-        scaled = boxes.xyxy * np.array([x, y, x, y], np.float32)
-        result.boxes.xyxy.extend(scaled.ravel().tolist())
+        result.boxes.xyxy.extend(boxes.xyxy.ravel().tolist())
         result.boxes.score.extend(boxes.score.tolist())
         result.boxes.kind.extend(boxes.kind.tolist())
     return result

@@ -153,8 +153,9 @@ class PictureMaker:
     def __init__(self, info: StreamInfo) -> None:
         self._info = info
         self._turns = info.rotation // 90
-        # Two, since each keeps the tables of its last conversion only.
+        # One for each use, since each keeps the tables of its last conversion only.
         self._to_rgb = VideoReformatter()
+        self._to_detail = VideoReformatter()
         self._to_420 = VideoReformatter()
 
     def picture(self, frame: av.VideoFrame) -> Picture:
@@ -187,6 +188,17 @@ class PictureMaker:
         small = self._to_rgb.reformat(frame, width, height, "rgb24", interpolation="AREA", threads=1)
         pixels = _rows(small.planes[0], 3 * width).reshape(height, width, 3)
         return np.ascontiguousarray(np.rot90(pixels, -self._turns) if self._turns else pixels)
+
+    def detail(self, frame: av.VideoFrame, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        """A part of the upright frame in its own resolution, RGB (height, width, 3); all arguments are even."""
+        whole = self.picture(frame)
+        half = slice(y // 2, (y + height) // 2), slice(x // 2, (x + width) // 2)
+        planes = whole.y[y : y + height, x : x + width], whole.u[half], whole.v[half]
+        part = np.concatenate([plane.reshape(-1) for plane in planes]).reshape(height * 3 // 2, width)
+        cut = av.VideoFrame.from_ndarray(part, format="yuv420p")
+        cut.color_range = _color_range(whole.full_range)
+        found = self._to_detail.reformat(cut, width, height, "rgb24", threads=1)
+        return np.ascontiguousarray(_rows(found.planes[0], 3 * width).reshape(height, width, 3))
 
     def _as_420(self, frame: av.VideoFrame) -> av.VideoFrame:
         info = self._info

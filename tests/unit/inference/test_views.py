@@ -1,0 +1,89 @@
+"""A picture may be composed of views: what is found in any of them comes out once, in source pixels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from services.bus.interface import InvalidMessage
+from services.detect.interface import Boxes, Image
+from services.inference.views import joined
+from services.schema import pb
+from tests.unit.inference.harness import Make, Scripted, box, frame, nothing, statuses, wait
+
+FRAME = pb.DetectFrame(width=160, height=180, source_width=640, source_height=480)
+WHOLE = pb.View(width=160, height=120, source_width=640, source_height=480)
+PART = pb.View(y=120, width=100, height=60, source_x=200, source_y=100, source_width=100, source_height=60)
+
+
+def boxes(*rows: tuple[float, float, float, float, float], kind: pb.Kind = pb.KIND_FACE) -> Boxes:
+    found = np.array(rows, np.float32).reshape(-1, 5)
+    return Boxes(found[:, :4], found[:, 4], np.full(len(found), kind, np.int32))
+
+
+def found(whole: Boxes, part: Boxes) -> list[list[float]]:
+    return sorted(joined([(WHOLE, whole), (PART, part)], FRAME).xyxy.tolist())
+
+
+def test_each_view_is_scaled_and_moved_to_its_place() -> None:
+    assert found(boxes((1, 2, 11, 12, 0.5)), boxes((10, 20, 22, 34, 0.4))) == [[4, 8, 44, 48], [210, 120, 222, 134]]
+
+
+def test_a_subject_in_two_views_is_one() -> None:
+    # 216, 120 to 236, 144 in the source picture, a pixel off.
+    both = joined([(WHOLE, boxes((54, 30, 59, 36, 0.3))), (PART, boxes((16, 20, 37, 44, 0.6)))], FRAME)
+    assert both.score.tolist() == pytest.approx([0.6])
+
+
+def test_kinds_do_not_hide_each_other() -> None:
+    whole, part = boxes((54, 30, 59, 36, 0.3)), boxes((16, 20, 36, 44, 0.6), kind=pb.KIND_PLATE)
+    assert len(joined([(WHOLE, whole), (PART, part)], FRAME)) == 2
+
+
+@pytest.mark.parametrize("row", [(0, 20, 20, 40), (80, 20, 100, 40), (20, 0, 40, 20), (20, 40, 40, 60)])
+def test_what_the_edge_of_a_part_cuts_is_left_to_the_other_views(row: tuple[float, float, float, float]) -> None:
+    assert found(boxes(), boxes((*row, 0.9))) == []
+
+
+def test_at_the_pictures_own_edge_nothing_is_cut() -> None:
+    corner = pb.View(y=120, width=100, height=60, source_x=540, source_y=420, source_width=100, source_height=60)
+    assert len(joined([(WHOLE, boxes()), (corner, boxes((80, 40, 100, 60, 0.9)))], FRAME)) == 1
+    assert len(joined([(WHOLE, boxes((0, 0, 10, 10, 0.9))), (PART, boxes())], FRAME)) == 1
+
+
+def test_detectors_see_each_view_by_itself(make: Make) -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def note(images: Sequence[Image]) -> Sequence[Boxes]:
+        shapes.extend(image.shape for image in images)
+        return [box(10, 20, 22, 34) for _ in images]
+
+    stage = make(Scripted("face", note))
+    views = [
+        pb.View(width=64, height=30, source_width=128, source_height=144),
+        pb.View(y=30, width=40, height=18, source_x=50, source_y=60, source_width=40, source_height=18),
+    ]
+    stage.submit(frame(views=views))
+    (message,) = wait(stage, 1)
+    assert shapes == [(30, 64, 3), (18, 40, 3)]
+    assert statuses(message) == {"face": pb.DetectorResult.FAILED}, "34 lies far below a view of 18 rows"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"width": 0},
+        {"width": 65},
+        {"y": 19},
+        {"source_width": 129},
+        {"source_x": -1.0},
+        {"source_x": float("nan")},
+        {"source_height": 0.5},
+    ],
+)
+def test_views_that_can_not_be_true_are_refused(make: Make, fields: dict[str, float]) -> None:
+    good: dict[str, float] = {"width": 64, "height": 30, "source_width": 128, "source_height": 144}
+    stage = make(Scripted("face", nothing))
+    stage.submit(frame(views=[pb.View(**good)]))
+    with pytest.raises(InvalidMessage, match="views"):
+        stage.submit(frame(views=[pb.View(**(good | fields))]))
