@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from services.media import seal
 from services.media.picture import Picture
 
 Plane = NDArray[np.uint8]
@@ -27,6 +28,9 @@ CELL_MIN_PX = 8
 """Shorter tiles are not drawn: a small box gets fewer of them."""
 CLOSED_CELLS = 8
 """Tiles along the longer side of a closed picture."""
+
+DRAWN = frozenset(("seal", "silhouette"))
+"""Modes that draw a figure."""
 
 _STEP = 64
 _PATTERN = 28  # tiles differ from the box's grey by at most this many levels
@@ -63,10 +67,11 @@ class Shades:
     The track masked longest ago is forgotten when there are more than `capacity`.
     """
 
-    def __init__(self, capacity: int = 1024) -> None:
+    def __init__(self, capacity: int = 1024, seed: int = 0) -> None:
         self._capacity = capacity
         self._shades: OrderedDict[Hashable, Shade] = OrderedDict()
-        self._random = np.random.default_rng(0)  # not a secret: it is independent of the picture
+        self._figures: OrderedDict[Hashable, seal.Figure] = OrderedDict()
+        self._random = np.random.default_rng(seed)  # not a secret: it is independent of the picture
 
     def of(self, track: Hashable, picture: Picture, box: tuple[int, int, int, int], strength: float) -> Shade:
         """The shade of a track whose box, within the picture, has even corners x1, y1, x2, y2."""
@@ -82,6 +87,17 @@ class Shades:
         if len(self._shades) > self._capacity:
             self._shades.popitem(last=False)
         return shade
+
+    def figure(self, track: Hashable, *, flat: bool) -> seal.Figure:
+        """The figure of a track; `flat` has one tone."""
+        key = (track, flat)
+        held = self._figures.get(key)
+        if held is None:
+            held = self._figures[key] = seal.Figure.thrown(self._random, flat=flat)
+            if len(self._figures) > self._capacity:
+                self._figures.popitem(last=False)
+        self._figures.move_to_end(key)
+        return held
 
     def _tiles(self, grey: int, width: int, height: int, cells: float) -> Plane:
         cell = max(CELL_MIN_PX, max(width, height) / cells)
@@ -122,6 +138,7 @@ def mask(
     modes: Sequence[str],
     strength: float,
     shades: Shades,
+    bodies: NDArray[np.float64] | None = None,
 ) -> list[int]:
     """Masks boxes in place, in all three planes.
 
@@ -129,9 +146,10 @@ def mask(
         picture: of the caller's own; nobody else may be reading it.
         bounds: from `outer_bounds`.
         tracks: whose box each one is; the shade is held under this key.
-        modes: of each box: solid, mosaic or blur.
-        strength: above 1 draws fewer tiles.
+        modes: of each box: solid, mosaic, blur, seal or silhouette.
+        strength: above 1 draws fewer tiles and coarser outlines.
         shades: of this stream.
+        bodies: (n, 4) the boxes before padding, which figures are drawn into; the bounds if left out.
 
     Returns:
         Which boxes touched the picture, by index.
@@ -139,22 +157,42 @@ def mask(
     Raises:
         ValueError: on an unknown mode. The picture may be partly masked then.
     """
-    y, u, v = picture.y, picture.u, picture.v
-    # Shades are made before anything is drawn, so that no box takes its grey from another's mask.
-    visible = [
-        (index, box, mode, None if mode == "solid" else shades.of(track, picture, box, strength))
-        for index, (box, track, mode) in enumerate(zip(bounds, tracks, modes, strict=True))
-        if box[0] < box[2] and box[1] < box[3]
+    visible = [index for index, (x1, y1, x2, y2) in enumerate(bounds) if x1 < x2 and y1 < y2]
+    drawn = [index for index in visible if modes[index] in DRAWN]
+    # Everything is taken from the picture before anything is drawn, so that no box shows what another's mask did.
+    shown = {
+        index: None if modes[index] == "solid" else shades.of(tracks[index], picture, bounds[index], strength)
+        for index in visible
+        if modes[index] not in DRAWN
+    }
+    unseen = [bounds[index] for index in visible]
+    places = bounds if bodies is None else [(x1, y1, x2, y2) for x1, y1, x2, y2 in bodies.tolist()]
+    sketches = [
+        seal.sketch(
+            picture,
+            bounds[index],
+            places[index],
+            unseen,
+            shades.figure(tracks[index], flat=modes[index] == "silhouette"),
+            strength,
+        )
+        for index in drawn
     ]
-    for _, (x1, y1, x2, y2), mode, shade in visible:
-        luma = y[y1:y2, x1:x2]
-        half = slice(y1 // 2, y2 // 2), slice(x1 // 2, x2 // 2)
-        if shade is None:
-            luma[:] = _DARK
-        else:
-            _stretch(shade.tiles, luma, _interpolation(mode))
-        u[half] = v[half] = _NEUTRAL
-    return [index for index, *_ in visible]
+    for index, shade in shown.items():
+        _fill(picture, bounds[index], modes[index], shade)
+    seal.draw(picture, sketches)
+    return visible
+
+
+def _fill(picture: Picture, box: tuple[int, int, int, int], mode: str, shade: Shade | None) -> None:
+    x1, y1, x2, y2 = box
+    luma = picture.y[y1:y2, x1:x2]
+    if shade is None:
+        luma[:] = _DARK
+    else:
+        _stretch(shade.tiles, luma, _interpolation(mode))
+    half = slice(y1 // 2, y2 // 2), slice(x1 // 2, x2 // 2)
+    picture.u[half] = picture.v[half] = _NEUTRAL
 
 
 def _stretch(tiles: Plane, area: Plane, interpolation: int) -> None:

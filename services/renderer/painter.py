@@ -1,7 +1,7 @@
 """Draws one stream's frames: masks on a copy, closed pictures in place of what may not be seen."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.media.badge import draw_badge
-from services.media.masks import Shades, Zone, close_picture, mask, outer_bounds
+from services.media.masks import DRAWN, Shades, Zone, close_picture, mask, outer_bounds
 from services.media.picture import Picture
 from services.renderer.rules import Rules
 from services.renderer.spans import Boxes, Span
@@ -28,11 +28,13 @@ class _Plan:
     kinds: tuple[pb.Kind, ...]
     tracks: tuple[int, ...]
     modes: tuple[str, ...]
+    drawn: bool
 
     @classmethod
     def of(cls, span: Span, rules: Rules) -> "_Plan":
         chosen = [index for index, kind in enumerate(span.kinds) if kind in rules.kinds]
         kinds = tuple(span.kinds[index] for index in chosen)
+        modes = tuple(span.modes[index] or rules.kinds[span.kinds[index]].mode for index in chosen)
         start = span.start[chosen]
         return cls(
             span=span,
@@ -42,7 +44,8 @@ class _Plan:
             padding=np.array([rules.kinds[kind].padding for kind in kinds]),
             kinds=kinds,
             tracks=tuple(span.tracks[index] for index in chosen),
-            modes=tuple(span.modes[index] or rules.kinds[span.kinds[index]].mode for index in chosen),
+            modes=modes,
+            drawn=not DRAWN.isdisjoint(modes),
         )
 
 
@@ -79,10 +82,11 @@ class Painter:
         picture = picture.copy()
         boxes = plan.start + plan.step * span.progress(seq)
         bounds = outer_bounds(boxes, plan.padding, picture.width, picture.height)
-        visible = mask(picture, bounds, plan.tracks, plan.modes, rules.strength, self._shades)
+        if plan.drawn:  # figures stand before what is around them: that must not be what a zone hides
+            _draw(zones, picture)
+        visible = mask(picture, bounds, plan.tracks, plan.modes, rules.strength, self._shades, boxes)
         drawn.update(plan.kinds[index] for index in visible)
-        for zone in zones:
-            zone.draw(picture)
+        _draw(zones, picture)
         if rules.badge:
             draw_badge(picture)
         return Masked(picture, drawn)
@@ -119,6 +123,11 @@ class Painter:
             self._zones = tuple(Zone(polygon, picture.width, picture.height) for polygon in rules.zones)
             self._zones_for = wanted
         return self._zones
+
+
+def _draw(zones: Sequence[Zone], picture: Picture) -> None:
+    for zone in zones:
+        zone.draw(picture)
 
 
 def _close(picture: Picture, badge: bool) -> None:
