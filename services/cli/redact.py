@@ -38,7 +38,8 @@ def redact(
         str | None, typer.Option(metavar="solid|mosaic|blur", help="How it is masked, instead of the policy's way.")
     ] = None,
     kinds: Annotated[
-        str | None, typer.Option(metavar="K,K", help="What is masked: face, plate, person, with commas.")
+        str | None,
+        typer.Option(metavar="K,K", help="What is masked, with commas: face, plate, person, head, motion, text, logo."),
     ] = None,
     profile: Annotated[
         str | None,

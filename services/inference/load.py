@@ -7,6 +7,8 @@ from pathlib import Path
 from services.detect.catalogue import ModelMissing, catalogue, default_models_dir, read_model
 from services.detect.centerface import FaceDetector
 from services.detect.interface import Detector, DetectorError, Session
+from services.detect.logo import LogoDetector
+from services.detect.logo_folder import LogoError, LogoFolder
 from services.detect.onnx_runtime import OnnxSession
 from services.detect.person import PersonDetector
 from services.detect.plate import PlateDetector
@@ -24,21 +26,39 @@ _DETECTORS: Mapping[str, Callable[[Session, str, float], Detector]] = {
     "text": TextDetector,
 }
 
+AT_THE_DECODER = frozenset({"motion"})
+"""Detectors that run where pictures come from, since they need all of them: their results come with the frame."""
+
 
 def load_detectors(
     names: Iterable[str], settings: InferenceSettings | None = None, models_dir: Path | None = None
 ) -> Mapping[str, Detector]:
     """The named detectors in ONNX Runtime sessions, or on Triton, which need not be up yet.
 
+    Logos are looked for in process everywhere. Those that run at the decoder are left out.
+
     Raises ModelMissing, with the command that mends it, if a model is absent or its hash is not the catalogue's, here
-    or on Triton; DetectorError if ONNX Runtime can't load it.
+    or on Triton, or if no logo is registered; DetectorError if ONNX Runtime can't load a model.
     """
     settings = settings or InferenceSettings()
+    wanted = [name for name in dict.fromkeys(names) if name not in AT_THE_DECODER]
     make = _on_triton(settings) if settings.home == "triton" else _in_process(settings, models_dir)
     return {
-        name: _DETECTORS[name](make(name), catalogue()[name].stamp, settings.score_floor)
-        for name in dict.fromkeys(names)
+        name: _logos(settings)
+        if name == LogoDetector.name
+        else _DETECTORS[name](make(name), catalogue()[name].stamp, settings.score_floor)
+        for name in wanted
     }
+
+
+def _logos(settings: InferenceSettings) -> Detector:
+    try:
+        logos, stamp = LogoFolder().read_all()
+    except LogoError as error:
+        raise ModelMissing(str(error)) from error
+    if not logos:
+        raise ModelMissing("no logo is registered: run `veil logo add NAME PICTURE`")
+    return LogoDetector(logos, stamp, settings.score_floor)
 
 
 def _in_process(settings: InferenceSettings, models_dir: Path | None) -> Callable[[str], Session]:

@@ -1,11 +1,16 @@
 """Which home the settings choose, and what a service does about a Triton that is absent or serves something else."""
 
+from pathlib import Path
+
+import cv2
 import pytest
 from pydantic import ValidationError
 
 from services.detect.catalogue import ModelMissing, catalogue
+from services.detect.logo_folder import LogoFolder
 from services.inference import InferenceSettings, load_detectors
 from tests.support.fake_triton import FakeTriton, serving
+from tests.support.logos import drawn
 
 
 def test_the_triton_home_has_defaults_of_its_own_and_heeds_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,3 +41,24 @@ def test_another_model_than_the_catalogues_refuses_to_start_with_one_sentence() 
         load_detectors(["face"], InferenceSettings(home="triton", triton_urls=address))
     assert f"serves centerface 1+000000000000, and not {catalogue()['face'].stamp}" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("home", ["onnx", "triton"])
+def test_logos_are_looked_for_in_process_in_both_homes(
+    home: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VEIL_LOGOS", str(tmp_path / "logos"))
+    settings = InferenceSettings.model_validate({"home": home, "triton_urls": "127.0.0.1:1"})
+    with pytest.raises(ModelMissing, match="no logo is registered: run `veil logo add NAME PICTURE`"):
+        load_detectors(["logo"], settings)
+    cv2.imwrite(str(tmp_path / "acme.png"), drawn()[..., ::-1])
+    LogoFolder().add("acme", tmp_path / "acme.png")
+    detector = load_detectors(["logo"], settings)["logo"]
+    assert detector.version == f"1+{LogoFolder().read_all()[1]}"
+    (tmp_path / "logos" / "acme.png").write_bytes(b"changed")
+    with pytest.raises(ModelMissing, match="run `veil logo add acme PICTURE`"):
+        load_detectors(["logo"], settings)
+
+
+def test_a_detector_that_runs_at_the_decoder_is_not_loaded_here() -> None:
+    assert load_detectors(["motion"]) == {}
