@@ -141,8 +141,8 @@ def _inside(xy: NDArray[np.float32], quad: NDArray[np.float32]) -> NDArray[np.bo
     """Which of the (n, 2) places lie in a convex outline, clockwise."""
     sides = np.roll(quad, -1, axis=0) - quad
     way = xy[:, None] - quad[None]
-    inside: NDArray[np.bool_] = (sides[:, 0] * way[..., 1] - sides[:, 1] * way[..., 0] >= 0).all(axis=1)
-    return inside
+    to_the_right = sides[:, 0] * way[..., 1] - sides[:, 1] * way[..., 0] >= 0
+    return np.asarray(to_the_right.all(axis=1))
 
 
 def _plausible(moved: NDArray[np.float64], size: tuple[int, int]) -> float:
