@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from services import __version__
-from services.cli import keys, logo, models, policies, redact, service, sites, tail, topics, watch
+from services.cli import keys, logo, models, policies, redact, review, service, sites, tail, topics, watch
 from services.cli.console import EXIT_CODES, out
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command("tail", epilog=tail.EPILOG)(tail.tail)
 app.command("watch", epilog=watch.EPILOG)(watch.watch)
 app.command("topics", epilog=topics.EPILOG)(topics.topics)
 app.command("service", epilog=service.EPILOG)(service.service)
+app.add_typer(review.app, name="review")
 app.add_typer(policies.app, name="policy")
 app.add_typer(models.app, name="models")
 app.add_typer(logo.app, name="logo")

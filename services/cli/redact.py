@@ -53,6 +53,9 @@ def redact(
     metadata: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Write anonymous tracks and statistics (JSON lines).")
     ] = None,
+    review: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the masks down to edit them: see `veil review`.")
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", metavar="", help="Replace files that are there already.")
     ] = False,
@@ -75,19 +78,20 @@ def redact(
     """Masks a video file, or every video of a folder. The masked file gets its name only when it is whole."""
     if "://" in source:
         fail("redact takes files; for cameras write a site file and use `veil run`", ExitCode.USAGE)
-    overrides = _overrides(policy, mode, kinds, profile, strength, keep_sound, badge)
-    chosen = load_policy(policy, overrides)
+    chosen = load_policy(policy, overrides(policy, mode, kinds, profile, strength, keep_sound, badge))
     extras = Extras(report, summary, metadata)
     if Path(source).is_dir():
+        if review is not None:
+            fail("--review is for one file; name the file", ExitCode.USAGE)
         plans = plan_batch(Path(source), target, extras, overwrite)
         closed = _mask_all(plans, chosen, models, quiet)
     else:
-        closed = _mask(plan_one(Path(source), target, extras, overwrite), chosen, models, quiet).closed
+        closed = _mask(plan_one(Path(source), target, extras, overwrite), chosen, models, quiet, review).closed
     if strict and closed:
         raise typer.Exit(ExitCode.CLOSED)
 
 
-def _overrides(
+def overrides(
     policy: str,
     mode: str | None,
     kinds: str | None,
@@ -110,16 +114,20 @@ def _overrides(
     return Layer.of({key: value for key, value in given.items() if value is not None}, "command line")
 
 
-def _mask(plan: Plan, policy: Policy, models: Path | None, quiet: bool) -> RunSummary:
+def _mask(plan: Plan, policy: Policy, models: Path | None, quiet: bool, review: Path | None = None) -> RunSummary:
     # Here, because the line brings FFmpeg, OpenCV and ONNX Runtime along, and --help should not wait for them.
     from services.embedded.redact import RedactJob, redact_file
+    from services.review.export import ExportJob, export_review
     from services.runtime.logs import configure_logs
 
     configure_logs("DEBUG" if debugging() else "CRITICAL")
     extras = plan.extras
-    job = RedactJob(plan.input, plan.output, policy, extras.report, extras.summary, extras.metadata, models)
+    also = extras.report, extras.summary, extras.metadata, models
     with ProgressShow(plan.input.name, quiet=quiet) as show:
-        summary = redact_file(job, show)
+        if review is None:
+            summary = redact_file(RedactJob(plan.input, plan.output, policy, *also), show)
+        else:
+            summary = export_review(ExportJob(plan.input, review, policy, plan.output, *also), show)
     if not quiet:
         say(_sentence(plan, summary))
     return summary

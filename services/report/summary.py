@@ -47,6 +47,35 @@ class Timeline:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewedChange:
+    """One thing that a person changed: a word for it, a sentence, and whether something became visible by it."""
+
+    what: str
+    text: str
+    reveals: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewFacts:
+    """Who had a video rendered again, and what that person changed.
+
+    Attributes:
+        at: ISO 8601 with offset.
+        first_run: when the original was first masked, the same way.
+        opened: frames that a person opened.
+        still_closed: frames that are closed although the review would show them.
+    """
+
+    by: str
+    reason: str
+    at: str
+    first_run: str
+    changes: tuple[ReviewedChange, ...]
+    opened: int = 0
+    still_closed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """One masked file.
 
@@ -62,6 +91,7 @@ class RunSummary:
         looks: frames at which detectors looked.
         wall_s, cpu_s: whole run, all threads.
         policy: name and hash of the policy; `policy_words` says it in sentences, `settings` key by key.
+        review: where a person changed masks by hand.
     """
 
     input: FileFacts
@@ -86,6 +116,7 @@ class RunSummary:
     models: tuple[ModelFacts, ...]
     timeline: Timeline
     veil: str
+    review: ReviewFacts | None = None
 
     @property
     def fps(self) -> float:

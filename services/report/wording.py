@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from services.report.summary import RunSummary
+from services.report.summary import ReviewFacts, RunSummary
 
 _KINDS = {
     "face": ("face", "faces"),
@@ -76,10 +76,19 @@ def verdict(summary: RunSummary) -> str:
     """The one sentence to remember."""
     if not summary.frames:
         return "The video held no frame."
+    if summary.review is not None:
+        return _reviewed(summary, summary.review)
     if not summary.closed:
         return "Every frame was checked by every detector that the policy asks for."
     which = "frame" if summary.closed == 1 else "frames"
     return f"{count(summary.closed)} of {count(summary.frames)} {which} could not be checked and {_fate(summary)}."
+
+
+def _reviewed(summary: RunSummary, review: ReviewFacts) -> str:
+    made = "no change" if not review.changes else f"{len(review.changes)} change{'s'[: len(review.changes) > 1]}"
+    opened = f", {count(review.opened)} frame{'s'[: review.opened > 1]} opened by hand" if review.opened else ""
+    closed = f" {count(summary.closed)} of {count(summary.frames)} frames are closed." if summary.closed else ""
+    return f"What is masked was reviewed by {review.by}: {made}{opened}.{closed}"
 
 
 def _fate(summary: RunSummary) -> str:

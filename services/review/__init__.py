@@ -1,0 +1,1 @@
+"""Review: masks as an open format that a person may edit, and the same original rendered again from it."""
