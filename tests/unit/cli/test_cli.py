@@ -138,7 +138,8 @@ def test_what_is_wrong_on_the_command_line_is_told_at_once_with_code_2(tmp_path:
     assert result.exit_code == ExitCode.USAGE
     assert result.stderr.splitlines() == [
         "error: command line: kinds.fase: unknown key, did you mean 'face'?",
-        "error: command line: mode: must be one of solid, mosaic, blur, seal, silhouette, is 'mosaik', did you mean 'mosaic'?",
+        "error: command line: mode: must be one of solid, mosaic, blur, seal, silhouette, is 'mosaik', "
+        "did you mean 'mosaic'?",
         "error: command line: strength: must be at most 4.0, is 9.0",
     ]
 
