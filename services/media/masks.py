@@ -1,12 +1,12 @@
-"""Masks on a picture's own colour planes: what they show comes from one coarse level of grey, never from the pixels.
+"""Masks on a picture's own colour planes: nothing they show comes from what is under them.
 
-Why so little. A mask of picture-dependent tiles still tells people apart, even when it is coarse: on the AT&T faces
-(40 people, chance .025) an attacker who compares nothing but the tiles with a gallery masked the same way names .86 of
-them at 4 cells across, .64 where the tiles are quantised to 8 levels as well, .20 at 2 cells. With one grey for the
-whole box, rounded to steps of 64 up or down by chance, he names .03, and .05 where he has eight tracks of everybody; on
-LFW (80 people, chance .013) .015 and .015, even with two coarse numbers of colour beside it: at most about twice
-chance. So a mosaic here is that one grey, broken into tiles by a pattern that has nothing to do with the picture, and a
-blur is the same tiles, drawn smoothly. A track keeps its grey and its pattern for life: motion adds nothing.
+Why nothing. A mask of picture-dependent tiles still tells people apart, even when it is coarse: on the AT&T faces (40
+people, chance .025) an attacker who compares nothing but the tiles with a gallery masked the same way names .93 of them
+at 4 cells along the face. One grey for the whole box, rounded to steps of 64 up or down by chance, is still too much:
+he names .044 by single tracks, and .069 where he knows which five tracks show one person. So a mosaic here has the grey
+of what lies around the box, which everybody sees anyway, broken into tiles by a pattern that has nothing to do with the
+picture, and a blur is the same tiles, drawn smoothly. A track keeps its grey and its pattern for life: motion adds
+nothing.
 """
 
 from collections import OrderedDict
@@ -21,6 +21,8 @@ from services.media import seal
 from services.media.picture import Picture
 
 Plane = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+"""Even x1, y1, x2, y2 within a picture."""
 
 CELLS = 4
 """Most tiles along the longer side of a masked box; fewer where strength is above 1."""
@@ -32,15 +34,31 @@ CLOSED_CELLS = 8
 DRAWN = frozenset(("seal", "silhouette"))
 """Modes that draw a figure."""
 
+_RING = 0.15  # of the longer side: how far around a box its grey is taken from
 _STEP = 64
 _PATTERN = 28  # tiles differ from the box's grey by at most this many levels
 _DARK, _BRIGHT = 16, 235
 _NEUTRAL = 128
 
 
-def _grey(picture: Picture, x1: int, y1: int, x2: int, y2: int, random: np.random.Generator) -> int:
-    """The mean luma of an area, one of 6 levels, rounded up or down by chance until it tells nobody apart."""
-    luma = cv2.mean(picture.y[y1:y2, x1:x2])[0]
+def _around(picture: Picture, box: Box, unseen: Sequence[Box]) -> float:
+    """Mean luma of what lies around a box and is not masked itself; neutral where there is no such thing."""
+    x1, y1, x2, y2 = box
+    ring = max(2, round(_RING * max(x2 - x1, y2 - y1)))
+    left, top = max(x1 - ring, 0), max(y1 - ring, 0)
+    luma = picture.y[top : y2 + ring, left : x2 + ring]
+    free = np.ones(luma.shape, np.uint8)
+    for hidden in (box, *unseen):
+        columns, rows = (
+            slice(max(hidden[axis] - start, 0), max(hidden[axis + 2] - start, 0))
+            for axis, start in ((0, left), (1, top))
+        )
+        free[rows, columns] = 0
+    return cv2.mean(luma, free)[0] if free.any() else float(_NEUTRAL)
+
+
+def _level(luma: float, random: np.random.Generator) -> int:
+    """A luma as one of 6 levels, rounded up or down by chance."""
     level = round((luma - _STEP / 2) / _STEP + random.uniform(-0.5, 0.5))
     return min(max(_STEP // 2 + level * _STEP, _DARK), _BRIGHT)
 
@@ -73,15 +91,18 @@ class Shades:
         self._figures: OrderedDict[Hashable, seal.Figure] = OrderedDict()
         self._random = np.random.default_rng(seed)  # not a secret: it is independent of the picture
 
-    def of(self, track: Hashable, picture: Picture, box: tuple[int, int, int, int], strength: float) -> Shade:
-        """The shade of a track whose box, within the picture, has even corners x1, y1, x2, y2."""
+    def of(self, track: Hashable, picture: Picture, box: Box, strength: float, unseen: Sequence[Box] = ()) -> Shade:
+        """The shade of a track whose box, within the picture, has even corners x1, y1, x2, y2.
+
+        Nothing of the picture in the box or in those that are `unseen` is used.
+        """
         width, height = box[2] - box[0], box[3] - box[1]
         side = max(width, height)
         held = self._shades.get(track)
         if held is not None and side < held.side * 2 and side * 2 > held.side:
             self._shades.move_to_end(track)
             return held
-        grey = held.grey if held is not None else _grey(picture, *box, self._random)
+        grey = held.grey if held is not None else _level(_around(picture, box, unseen), self._random)
         shade = Shade(grey, self._tiles(grey, width, height, CELLS / max(1.0, strength)), side)
         self._shades[track] = shade
         if len(self._shades) > self._capacity:
@@ -158,14 +179,14 @@ def mask(
         ValueError: on an unknown mode. The picture may be partly masked then.
     """
     visible = [index for index, (x1, y1, x2, y2) in enumerate(bounds) if x1 < x2 and y1 < y2]
+    unseen = [bounds[index] for index in visible]
     drawn = [index for index in visible if modes[index] in DRAWN]
     # Everything is taken from the picture before anything is drawn, so that no box shows what another's mask did.
     shown = {
-        index: None if modes[index] == "solid" else shades.of(tracks[index], picture, bounds[index], strength)
+        index: None if modes[index] == "solid" else shades.of(tracks[index], picture, bounds[index], strength, unseen)
         for index in visible
         if modes[index] not in DRAWN
     }
-    unseen = [bounds[index] for index in visible]
     places = bounds if bodies is None else [(x1, y1, x2, y2) for x1, y1, x2, y2 in bodies.tolist()]
     sketches = [
         seal.sketch(
@@ -184,7 +205,7 @@ def mask(
     return visible
 
 
-def _fill(picture: Picture, box: tuple[int, int, int, int], mode: str, shade: Shade | None) -> None:
+def _fill(picture: Picture, box: Box, mode: str, shade: Shade | None) -> None:
     x1, y1, x2, y2 = box
     luma = picture.y[y1:y2, x1:x2]
     if shade is None:
@@ -216,7 +237,7 @@ def close_picture(picture: Picture) -> None:
     """
     width, height = picture.width, picture.height
     random = np.random.default_rng(0)
-    grey = _grey(picture, 0, 0, width, height, random)
+    grey = _level(cv2.mean(picture.y)[0], random)
     cell = max(width, height) / CLOSED_CELLS
     shape = max(1, round(height / cell)), max(1, round(width / cell))
     _stretch(_tiles(random, grey, shape), picture.y, cv2.INTER_NEAREST)

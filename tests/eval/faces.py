@@ -1,4 +1,4 @@
-"""People to tell apart: pictures of one face each, cut to the padded box that a mask would cover."""
+"""People to tell apart: pictures of one face each, and the padded box that a mask would cover."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +12,9 @@ from tests.support.scene_sources import SHARED_DATA
 
 Pictures = NDArray[np.uint8]
 """(n, height, width, 3) RGB; height and width even."""
+
+PixelBox = tuple[int, int, int, int]
+"""Even x1, y1, x2, y2 within a picture."""
 
 _LFW_BOX = (
     52,
@@ -28,19 +31,33 @@ class FaceSet:
     """Several pictures of each person; every other one is the attacker's to keep, he has to name the rest.
 
     Attributes:
+        scenes: whole pictures; all that is outside the box can be seen, and is left out of the attack.
+        box: what is masked in each of them.
         people: (n,) whose face it is, from 0.
         known: (n,) bool, in the attacker's gallery.
     """
 
     name: str
-    pictures: Pictures = field(repr=False)
+    scenes: Pictures = field(repr=False)
+    box: PixelBox
     people: NDArray[np.int64] = field(repr=False)
     known: NDArray[np.bool_] = field(repr=False)
+
+    @property
+    def pictures(self) -> Pictures:
+        """The boxes alone, clean: a view."""
+        return cropped(self.scenes, self.box)
 
     @property
     def chance(self) -> float:
         """Rank-1 of one who guesses."""
         return 1.0 / (int(self.people.max()) + 1)
+
+
+def cropped(scenes: Pictures, box: PixelBox) -> Pictures:
+    """One box of each picture."""
+    x1, y1, x2, y2 = box
+    return scenes[:, y1:y2, x1:x2]
 
 
 def face_sets(*, short: bool) -> Iterator[FaceSet]:
@@ -84,9 +101,8 @@ def _att() -> FaceSet:
 
 def _lfw() -> FaceSet:
     people = [_files(folder) for folder in sorted((SHARED_DATA / "identity" / "lfw").iterdir()) if folder.is_dir()]
-    x1, y1, x2, y2 = _LFW_BOX
-    pictures = [_read(path)[y1:y2, x1:x2] for files in people for path in files]
-    return _face_set("lfw", pictures, [len(files) for files in people])
+    pictures = [_read(path) for files in people for path in files]
+    return _face_set("lfw", pictures, [len(files) for files in people], _LFW_BOX)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -97,7 +113,10 @@ def _read(path: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB))
 
 
-def _face_set(name: str, pictures: Sequence[NDArray[np.uint8]], counts: Sequence[int]) -> FaceSet:
+def _face_set(
+    name: str, pictures: Sequence[NDArray[np.uint8]], counts: Sequence[int], box: PixelBox | None = None
+) -> FaceSet:
     people = np.repeat(np.arange(len(counts)), counts)
     known = np.concatenate([np.arange(count) % 2 == 0 for count in counts])
-    return FaceSet(name, np.stack(pictures), people, known)
+    height, width = pictures[0].shape[:2]
+    return FaceSet(name, np.stack(pictures), box or (0, 0, width, height), people, known)

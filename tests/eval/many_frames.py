@@ -6,8 +6,8 @@ frame back, keeps what lay under the mask, and averages. Under a plain mosaic ea
 the face, so that the mean is finer than any of them.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -15,88 +15,61 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from services.media.masks import Shades
-from services.media.picture import Picture
 from services.policy.model import Mode
 from tests.eval.attack import against, maskings_for, summary
 from tests.eval.attackers import attackers, thumbnails
 from tests.eval.faces import FaceSet, Pictures, drawn, face_sets
-from tests.eval.treatments import cover, mosaicked, to_planes, to_rgb
+from tests.eval.treatments import Masker, Treatment, plain_mosaic, veil
 
 FRAMES = (1, 25, 100)
 _SPEED = (0.83, 0.37)  # pixels a frame: no whole part of a cell, so that all offsets come up
 _ERROR = 0.03  # of the box's place in each frame, as a share of its side
-_MARGIN = 0.25  # of surroundings on each side
+_PADDING = 0.1  # of the box beyond the face
+_MARGIN = 0.3  # of wall on each side
+_WALL = (128, 128, 128)
 _TIMES = 2  # tracks of each picture where maskings differ
-
-Masker = Callable[[NDArray[np.uint8], tuple[int, int, int, int], int], NDArray[np.uint8]]
-"""Picture, x1, y1, x2, y2 and track → the picture with that box masked."""
-
-
-@dataclass(frozen=True)
-class Cover:
-    """A way to mask one box in a stream of pictures.
-
-    Attributes:
-        stream: makes what masks the frames of a new stream.
-        varies: two tracks of one face differ.
-    """
-
-    name: str
-    stream: Callable[[], Masker]
-    varies: bool
+_EACH = 4  # pictures of each person: every one is walked through a hundred frames
+_MODES = (Mode.MOSAIC, Mode.BLUR)
 
 
-def covers() -> Iterator[Cover]:
-    """A plain mosaic to compare with, and Veil's masks that depend on the picture at all."""
-    yield Cover("plain mosaic, 8 cells", lambda: _plain(8), varies=False)
-    for mode in (Mode.MOSAIC, Mode.BLUR):
-        yield Cover(f"veil {mode}", lambda mode=mode: _veil(mode), varies=True)
-
-
-def _plain(cells: int) -> Masker:
-    def masker(picture: NDArray[np.uint8], box: tuple[int, int, int, int], track: int) -> NDArray[np.uint8]:
-        x1, y1, x2, y2 = box
-        picture[y1:y2, x1:x2] = mosaicked(picture[y1:y2, x1:x2], cells)
-        return picture
-
-    return masker
-
-
-def _veil(mode: Mode) -> Masker:
-    shades = Shades()
-
-    def masker(picture: NDArray[np.uint8], box: tuple[int, int, int, int], track: int) -> NDArray[np.uint8]:
-        planes: Picture = to_planes(picture)
-        cover(planes, box, track, mode, 1.0, shades)
-        return to_rgb(planes)
-
-    return masker
+def covers(*, short: bool) -> list[Treatment]:
+    """Plain mosaics to compare with, and those of Veil's masks that are not the same everywhere."""
+    return [plain_mosaic(4), veil(Mode.MOSAIC)] if short else [*map(plain_mosaic, (4, 8)), *map(veil, _MODES)]
 
 
 def measure(*, short: bool = False, say: Callable[[str], None] = print) -> dict[str, object]:
     """The section of eval.json: face set → cover → frames → rank-1, and likeness to the original."""
     section: dict[str, object] = {}
     for faces in _sets(short=short):
-        chosen = [each for each in covers() if not short or each.name in ("plain mosaic, 8 cells", "veil mosaic")]
-        figures = {each.name: under(each, faces, (1, 25) if short else FRAMES, say) for each in chosen}
+        frames = FRAMES[:2] if short else FRAMES
+        figures = {each.name: under(each, faces, frames, say) for each in covers(short=short)}
         section[faces.name] = {"people": round(1 / faces.chance), "chance": faces.chance, "covers": figures}
     return section
 
 
 def _sets(*, short: bool) -> list[FaceSet]:
     """The set whose faces fill the picture, AT&T; drawn textures where that is absent, and in the short form."""
-    return [drawn()] if short else list(face_sets(short=False))[:1]
+    return [_some(drawn() if short else next(face_sets(short=False)))]
+
+
+def _some(faces: FaceSet) -> FaceSet:
+    """The first pictures of each person."""
+    first = np.concatenate([np.flatnonzero(faces.people == person)[:_EACH] for person in np.unique(faces.people)])
+    return replace(faces, scenes=faces.scenes[first], people=faces.people[first], known=faces.known[first])
 
 
 def under(
-    each: Cover, faces: FaceSet, frames: tuple[int, ...], say: Callable[[str], None]
+    each: Treatment, faces: FaceSet, frames: tuple[int, ...], say: Callable[[str], None]
 ) -> dict[str, dict[str, object]]:
     """The best attacker after each number of frames."""
     say(f"many frames: {faces.name}, {each.name}")
     armed = attackers(recogniser=False)  # on these sets it is not the best attacker of any mask
     clean = {attacker.name: attacker.look(faces.pictures) for attacker in armed}
-    walks = [restored(each, faces.pictures, frames, seed) for seed in range(_TIMES if each.varies else 1)]
+    masker, random = each.stream(), np.random.default_rng(0)
+    walks = [
+        restored(masker, faces.pictures, frames, random, first_track=turn * len(faces.people))
+        for turn in range(_TIMES if each.varies else 1)
+    ]
     figures: dict[str, dict[str, object]] = {}
     for index, count in enumerate(frames):
         seen = np.stack([walk[index] for walk in walks])
@@ -109,11 +82,11 @@ def under(
     return figures
 
 
-def restored(each: Cover, pictures: Pictures, frames: tuple[int, ...], seed: int) -> list[Pictures]:
+def restored(
+    masker: Masker, pictures: Pictures, frames: tuple[int, ...], random: np.random.Generator, *, first_track: int = 0
+) -> list[Pictures]:
     """What the attacker has of each face after so many frames of its walk."""
-    masker = each.stream()
-    random = np.random.default_rng(seed)
-    walks = [_walk(masker, picture, track, frames, random) for track, picture in enumerate(pictures)]
+    walks = [_walk(masker, picture, track, frames, random) for track, picture in enumerate(pictures, first_track)]
     return [np.stack([walk[index] for walk in walks]) for index in range(len(frames))]
 
 
@@ -122,7 +95,8 @@ def _walk(
 ) -> list[NDArray[np.uint8]]:
     height, width = picture.shape[:2]
     margins = (2 * round(_MARGIN * height / 2), 2 * round(_MARGIN * width / 2))
-    scene = cv2.copyMakeBorder(picture, margins[0], margins[0], margins[1], margins[1], cv2.BORDER_REFLECT_101)
+    around = (margins[0], margins[0], margins[1], margins[1])
+    scene = cv2.copyMakeBorder(picture, *around, cv2.BORDER_CONSTANT, value=_WALL)
     total = np.full((height, width, 4), 1e-6, np.float32)
     kept = []
     for number in range(max(frames)):
@@ -130,13 +104,14 @@ def _walk(
         dx, dy = (number * speed % 8 - 4 for speed in _SPEED)
         view = _moved(scene, dx, dy)
         x1, y1 = (
-            round(margin + offset + random.normal(0, _ERROR * side))
+            round(margin - _PADDING * side + offset + np.clip(random.normal(0, _ERROR), -_PADDING, _PADDING) * side)
             for margin, offset, side in ((margins[1], dx, width), (margins[0], dy, height))
         )
-        box = (max(x1, 0), max(y1, 0), min(x1 + width, view.shape[1]), min(y1 + height, view.shape[0]))
+        x2, y2 = x1 + round((1 + 2 * _PADDING) * width), y1 + round((1 + 2 * _PADDING) * height)
+        inside = np.s_[max(y1, 0) : y2, max(x1, 0) : x2]
         seen = np.zeros((*view.shape[:2], 4), np.float32)  # colours, and where the mask is
-        seen[box[1] : box[3], box[0] : box[2], :3] = masker(view, box, track)[box[1] : box[3], box[0] : box[2]]
-        seen[box[1] : box[3], box[0] : box[2], 3] = 1
+        seen[..., :3][inside] = masker(view, (x1, y1, x2, y2), track)[inside]
+        seen[..., 3][inside] = 1
         total += _moved(seen, -dx, -dy)[margins[0] : margins[0] + height, margins[1] : margins[1] + width]
         if number + 1 in frames:
             kept.append(np.clip(np.round(total[..., :3] / total[..., 3:]), 0, 255).astype(np.uint8))

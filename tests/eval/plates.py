@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from services.media.masks import Shades
 from services.policy.model import KIND_DEFAULTS, Kind, KindRule
 from tests.eval.reader import Reading, read
-from tests.eval.treatments import CELLS, FACE_MODES, STRENGTHS, cover, mosaicked, to_planes, to_rgb
+from tests.eval.treatments import CELLS, FACE_MODES, STRENGTHS, Masker, Treatment, plain_mosaic, veil
 from tests.support.scene_sources import SHARED_DATA, package_sources
 
 _FOLDERS = ("us", "br", "web", "kr_composite")
@@ -42,10 +41,6 @@ class Plate:
 
     picture: NDArray[np.uint8] = field(repr=False)
     box: Box
-
-
-Masker = Callable[[Plate, int], NDArray[np.uint8]]
-"""Plate and track → its picture, masked."""
 
 
 def measure(*, short: bool = False, say: Callable[[str], None] = print) -> dict[str, object]:
@@ -96,46 +91,22 @@ def on_set(name: str, plates: Sequence[Plate], say: Callable[[str], None], *, sh
     before = [readings(plate.picture, plate.box) for plate in plates]
     legible = [index for index, both in enumerate(before) if is_read(both)]
     figures = {}
-    for mask_name, ours, make in maskers(short=short):
-        masker = make()
-        after = {index: readings(masker(plates[index], index), plates[index].box) for index in legible}
+    for treatment in chosen(short=short):
+        masker = treatment.stream()
+        after = {index: readings(_masked(plates[index], masker, index), plates[index].box) for index in legible}
         readable = sum(is_readable(before[index], both) for index, both in after.items())
-        figures[mask_name] = {"ours": ours, "readable": readable}
+        figures[treatment.name] = {"ours": treatment.ours, "readable": readable}
     return {"plates": len(plates), "read": len(legible), "masks": figures}
 
 
-def maskers(*, short: bool) -> Iterator[tuple[str, bool, Callable[[], Masker]]]:
-    """Name, whether it is Veil's, and what makes the masks of a new stream."""
-    for cells in (*CELLS, 32) if not short else (32,):
-        yield f"plain mosaic, {cells} cells", False, lambda cells=cells: _plain(cells)
-    for mode in FACE_MODES:
-        for strength in STRENGTHS if not short else (1.0,):
-            yield (
-                f"veil {mode}, strength {strength:g}",
-                True,
-                lambda mode=mode, strength=strength: _veil(mode, strength),
-            )
+def _masked(plate: Plate, masker: Masker, track: int) -> NDArray[np.uint8]:
+    return masker(plate.picture, _grown(plate.box, _PADDING), track)
 
 
-def _plain(cells: int) -> Masker:
-    def masker(plate: Plate, track: int) -> NDArray[np.uint8]:
-        picture = plate.picture.copy()
-        x1, y1, x2, y2 = (max(round(value), 0) for value in _grown(plate.box, _PADDING))
-        picture[y1:y2, x1:x2] = mosaicked(picture[y1:y2, x1:x2], cells)
-        return picture
-
-    return masker
-
-
-def _veil(mode: str, strength: float) -> Masker:
-    shades = Shades()
-
-    def masker(plate: Plate, track: int) -> NDArray[np.uint8]:
-        planes = to_planes(plate.picture)
-        cover(planes, _grown(plate.box, _PADDING), track, mode, strength, shades)
-        return to_rgb(planes)
-
-    return masker
+def chosen(*, short: bool) -> list[Treatment]:
+    """What is compared."""
+    plain = [plain_mosaic(cells) for cells in ((32,) if short else (*CELLS, 32))]
+    return [*plain, *(veil(mode, strength) for mode in FACE_MODES for strength in ((1.0,) if short else STRENGTHS))]
 
 
 def readings(picture: NDArray[np.uint8], box: Box) -> tuple[Reading, Reading]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from services.media.masks import Shades, mask, outer_bounds
 from services.media.picture import Picture
 from services.policy.model import Mode
-from tests.eval.faces import Pictures
+from tests.eval.faces import FaceSet
 
 CELLS = (4, 6, 8, 16)
 """Plain mosaics that are compared, in cells along the longer side."""
@@ -22,31 +23,38 @@ STRENGTHS = (0.5, 1.0, 2.0)
 FACE_MODES = (Mode.SOLID, Mode.MOSAIC, Mode.BLUR)
 
 
+Masker = Callable[[NDArray[np.uint8], Sequence[float], int], NDArray[np.uint8]]
+"""RGB picture with even sides, x1, y1, x2, y2 and track → a picture of its own with that box masked."""
+
+
 @dataclass(frozen=True)
 class Treatment:
     """One way to mask.
 
     Attributes:
         ours: drawn by the renderer's own code.
-        varies: two maskings of one picture differ.
-        apply: masks each picture as a track of its own.
+        varies: two tracks of one face differ.
+        stream: makes what masks the pictures of a new stream.
     """
 
     name: str
     ours: bool
     varies: bool
-    apply: Callable[[Pictures], Pictures]
+    stream: Callable[[], Masker]
 
-    def repeated(self, pictures: Pictures, times: int) -> Pictures:
-        """(times, n, height, width, 3): as many maskings of each, in one stream; one where they would be equal."""
-        times = times if self.varies else 1
-        masked = self.apply(np.concatenate([pictures] * times))
-        return masked.reshape(times, *pictures.shape)
+    def repeated(self, faces: FaceSet, times: int) -> NDArray[np.uint8]:
+        """(times, n, height, width, 3): each face's box as so many tracks of one stream; once where they are equal."""
+        masker, track = self.stream(), count()
+        rounds = range(times if self.varies else 1)
+        x1, y1, x2, y2 = faces.box
+        return np.stack(
+            [np.stack([masker(scene, faces.box, next(track))[y1:y2, x1:x2] for scene in faces.scenes]) for _ in rounds]
+        )
 
 
 def treatments(strengths: Sequence[float] = STRENGTHS) -> Iterator[Treatment]:
     """Everything that is compared; Veil's modes at the strengths given."""
-    yield Treatment("none", ours=False, varies=False, apply=lambda pictures: pictures)
+    yield Treatment("none", ours=False, varies=False, stream=lambda: lambda picture, box, track: picture)
     for cells in CELLS:
         yield plain_mosaic(cells)
     for sigma in SIGMAS:
@@ -58,11 +66,7 @@ def treatments(strengths: Sequence[float] = STRENGTHS) -> Iterator[Treatment]:
 
 def plain_mosaic(cells: int) -> Treatment:
     """A mosaic as the field draws it: each cell shows the mean of what is under it."""
-
-    def apply(pictures: Pictures) -> Pictures:
-        return np.stack([mosaicked(picture, cells) for picture in pictures])
-
-    return Treatment(f"plain mosaic, {cells} cells", ours=False, varies=False, apply=apply)
+    return _plain(f"plain mosaic, {cells} cells", lambda area: mosaicked(area, cells))
 
 
 def mosaicked(picture: NDArray[np.uint8], cells: int) -> NDArray[np.uint8]:
@@ -76,37 +80,36 @@ def mosaicked(picture: NDArray[np.uint8], cells: int) -> NDArray[np.uint8]:
 
 def plain_blur(sigma: float) -> Treatment:
     """A Gaussian blur; sigma as a share of the width."""
+    name = f"plain blur, sigma {sigma:g}"
+    return _plain(name, lambda area: cv2.GaussianBlur(area, (0, 0), sigma * area.shape[1]))
 
-    def apply(pictures: Pictures) -> Pictures:
-        return np.stack([cv2.GaussianBlur(picture, (0, 0), sigma * picture.shape[1]) for picture in pictures])
 
-    return Treatment(f"plain blur, sigma {sigma:g}", ours=False, varies=False, apply=apply)
+def _plain(name: str, masked: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Treatment:
+    def masker(picture: NDArray[np.uint8], box: Sequence[float], track: int) -> NDArray[np.uint8]:
+        x1, y1, x2, y2 = (max(round(value), 0) for value in box)
+        picture = picture.copy()
+        picture[y1:y2, x1:x2] = masked(picture[y1:y2, x1:x2])
+        return picture
+
+    return Treatment(name, ours=False, varies=False, stream=lambda: masker)
 
 
 def veil(mode: Mode, strength: float = 1.0) -> Treatment:
-    """Veil's mask over the whole picture."""
+    """Veil's mask: the renderer's code on the picture's colour planes."""
 
-    def apply(pictures: Pictures) -> Pictures:
+    def stream() -> Masker:
         shades = Shades()
-        return np.stack([masked(picture, index, mode, strength, shades) for index, picture in enumerate(pictures)])
+
+        def masker(picture: NDArray[np.uint8], box: Sequence[float], track: int) -> NDArray[np.uint8]:
+            planes = to_planes(picture)
+            bounds = outer_bounds(np.array([box], np.float64), np.zeros(1), planes.width, planes.height)
+            mask(planes, bounds, [track], [mode.value], strength, shades)
+            return to_rgb(planes)
+
+        return masker
 
     varies = mode is not Mode.SOLID
-    return Treatment(f"veil {mode}, strength {strength:g}", ours=True, varies=varies, apply=apply)
-
-
-def masked(picture: NDArray[np.uint8], track: int, mode: str, strength: float, shades: Shades) -> NDArray[np.uint8]:
-    """One picture under one of Veil's masks, as a viewer gets it: the renderer's code on its colour planes."""
-    planes = to_planes(picture)
-    cover(planes, (0, 0, planes.width, planes.height), track, mode, strength, shades)
-    return to_rgb(planes)
-
-
-def cover(
-    planes: Picture, box: tuple[float, float, float, float], track: int, mode: str, strength: float, shades: Shades
-) -> None:
-    """Masks one box in place, without padding."""
-    bounds = outer_bounds(np.array([box], np.float64), np.zeros(1), planes.width, planes.height)
-    mask(planes, bounds, [track], [str(mode)], strength, shades)
+    return Treatment(f"veil {mode}, strength {strength:g}", ours=True, varies=varies, stream=stream)
 
 
 def to_planes(picture: NDArray[np.uint8]) -> Picture:

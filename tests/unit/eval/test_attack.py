@@ -57,8 +57,8 @@ def test_a_plain_mosaic_has_so_many_cells() -> None:
 
 
 def test_what_does_not_vary_is_masked_once() -> None:
-    pictures = drawn(people=2).pictures
-    assert plain_mosaic(4).repeated(pictures, 8).shape == (1, *pictures.shape)
+    faces = drawn(people=2)
+    assert plain_mosaic(4).repeated(faces, 8).shape == (1, *faces.pictures.shape)
 
 
 def test_a_plate_is_read_where_two_crops_agree_and_are_sure() -> None:
