@@ -1,5 +1,6 @@
 """`veil review`: masks as text that a person may edit, and the same video rendered again from it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,11 +100,9 @@ def check(
     if not made:
         say(f"{folder}: as it was exported")
     elif revealing:
-        say(
-            f"{folder}: {len(made)} changes, {revealing} of them show something that was masked: look before you render"
-        )
+        say(f"{folder}: {_counted(made)}; {revealing} of them show what was masked: look before you render")
     else:
-        say(f"{folder}: {len(made)} changes, none of which shows what was masked")
+        say(f"{folder}: {_counted(made)}, none of which shows what was masked")
 
 
 @app.command()
@@ -139,7 +138,11 @@ def render(
         complain(f"{facts.still_closed} more frames are closed than the review says: their pictures are damaged")
     if not quiet:
         closed = f"; {done.closed} frames closed" if done.closed else ""
-        say(f"{target}: {done.frames} frames, {len(facts.changes)} changes by {facts.by} on record{closed}")
+        say(f"{target}: {done.frames} frames, {_counted(facts.changes)} by {facts.by} on record{closed}")
+
+
+def _counted(made: Sequence[object]) -> str:
+    return "1 change" if len(made) == 1 else f"{len(made)} changes"
 
 
 def _sentence(change: "Change") -> str:

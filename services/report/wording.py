@@ -85,8 +85,9 @@ def verdict(summary: RunSummary) -> str:
 
 
 def _reviewed(summary: RunSummary, review: ReviewFacts) -> str:
-    made = "no change" if not review.changes else f"{len(review.changes)} change{'s'[: len(review.changes) > 1]}"
-    opened = f", {count(review.opened)} frame{'s'[: review.opened > 1]} opened by hand" if review.opened else ""
+    made = {0: "no change", 1: "1 change"}.get(len(review.changes), f"{len(review.changes)} changes")
+    which = "frame" if review.opened == 1 else "frames"
+    opened = f", {count(review.opened)} {which} opened by hand" if review.opened else ""
     closed = f" {count(summary.closed)} of {count(summary.frames)} frames are closed." if summary.closed else ""
     return f"What is masked was reviewed by {review.by}: {made}{opened}.{closed}"
 

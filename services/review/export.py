@@ -94,12 +94,12 @@ def _redact_job(job: ExportJob, part: Path, capture: Capture) -> RedactJob:
         job.input,
         job.output or part / MASKED,
         job.policy,
-        job.report,
-        job.summary,
-        job.metadata,
-        job.models_dir,
-        job.detectors,
-        capture,
+        report=job.report,
+        summary=job.summary,
+        metadata=job.metadata,
+        models_dir=job.models_dir,
+        detectors=job.detectors,
+        listener=capture,
     )
 
 

@@ -62,8 +62,8 @@ def render_review(job: RenderJob, on_progress: Callable[[Progress], None] = lamb
         job.original,
         unnamed,
         policy,
-        job.report,
-        job.summary,
+        report=job.report,
+        summary=job.summary,
         teller=(ReviewedStage(script), StaticPolicyBook(default=_decoding(policy))),
     )
     try:

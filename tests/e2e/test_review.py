@@ -1,19 +1,34 @@
 """`veil review` on output pixels: what is rendered again shows what a person decided, and not a pixel more."""
 
+import base64
+import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+import services.review.render
+from services.cli import app
 from services.embedded.errors import ExitCode, RunError
+from services.embedded.redact import mask_file
 from services.policy.model import Kind, KindRule, Mode, Policy
 from services.policy.problems import ConfigError
 from services.report.summary import RunSummary
+from services.review import capture, log
+from services.review.changes import changes
 from services.review.export import ExportJob, export_review
+from services.review.folder import load
+from services.review.page import masked_video, pictures, write_page
 from services.review.render import RenderJob, render_review
 from tests.support.frames import luma
 from tests.support.reviewed import FRAMES, Edit, Knowing, difference, face_at, make, masked
+from tests.support.videos import read_number
 
 POLICY = Policy(name="test", kinds={Kind.FACE: KindRule()}, mode=Mode.MOSAIC)
 ELSEWHERE = (200.0, 70.0, 240.0, 110.0)
@@ -191,6 +206,91 @@ def test_another_video_is_refused(edit: Edit, original: Path, tmp_path: Path) ->
     assert caught.value.code == ExitCode.INPUT
     assert not (tmp_path / "out.mp4").exists()
     assert not (edit.folder / "changes.jsonl").exists()
+
+
+def test_the_command_renders_and_says_who_changed_what(edit: Edit, original: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    edit.add(7, {1: ELSEWHERE, 3: ELSEWHERE})
+    words = ["review", "render", str(edit.folder), str(original), str(out)]
+    answer = ["--by", "A. Kim", "--reason", "a face at the window"]
+    assert CliRunner().invoke(app, words).exit_code == ExitCode.USAGE, "nobody answers for it"
+    assert CliRunner().invoke(app, [*words, "--by", " ", "--reason", "none at all"]).exit_code == ExitCode.USAGE
+    assert CliRunner().invoke(app, [*words, "--by", "A. Kim", "--reason", "-"]).exit_code == ExitCode.USAGE
+    assert not out.exists()
+    done = CliRunner().invoke(app, [*words, *answer])
+    assert done.exit_code == 0
+    assert "40 frames, 1 change by A. Kim on record" in done.output
+    again = CliRunner().invoke(app, [*words, *answer])
+    assert again.exit_code == ExitCode.USAGE
+    assert "--overwrite replaces it" in again.output
+    other = CliRunner().invoke(app, ["review", "render", str(edit.folder), str(out), str(tmp_path / "2.mp4"), *answer])
+    assert other.exit_code == ExitCode.INPUT
+    assert log.broken_at((edit.folder / "changes.jsonl").read_bytes()) is None
+
+
+def test_i3_the_checks_page_shows_what_is_masked_still(edit: Edit, original: Path, tmp_path: Path) -> None:
+    edit.keep(lambda _: False)
+    loaded = load(edit.folder)
+    page = tmp_path / "check.html"
+    shown = pictures(loaded, changes(loaded.base, loaded.edited), masked_video(loaded, None))
+    write_page(page, loaded, shown)
+    (found,) = re.findall(r"data:image/jpeg;base64,([^\"]+)", page.read_text())
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(found), np.uint8), cv2.IMREAD_GRAYSCALE)
+    number = shown[0].change.example - 1
+    assert read_number(picture) == number, "the very frame that it speaks of"
+    x1, y1, x2, y2 = face_at(number)
+    inside = (x1 + 3, y1 + 3, x2 - 3, y2 - 3)
+    before = luma(original)[number].astype(float)
+    assert masked(np.abs(picture - before), inside)
+    assert not masked(np.abs(picture - before), ELSEWHERE)
+
+
+def test_an_export_into_a_folder_that_is_there_touches_nothing(edit: Edit, original: Path) -> None:
+    before = {path: path.read_bytes() for path in edit.folder.rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match="is there already"):
+        export_review(ExportJob(original, edit.folder, POLICY, detectors={"face": Knowing()}))
+    assert {path: path.read_bytes() for path in edit.folder.rglob("*") if path.is_file()} == before
+
+
+def test_i7_more_masks_than_anybody_reviews_leave_the_masked_video_and_no_review(
+    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture, "LINES_MAX", 10)
+    job = ExportJob(original, tmp_path / "review", POLICY, tmp_path / "out.mp4", detectors={"face": Knowing()})
+    with pytest.raises(RunError, match="cut the video into parts"):
+        export_review(job)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+    assert face_masked(original, tmp_path / "out.mp4") == [True] * FRAMES
+
+
+def test_a_review_beside_a_masking_holds_no_second_video(original: Path, tmp_path: Path) -> None:
+    out = tmp_path / "masked.mp4"
+    job = ExportJob(original, tmp_path / "review", POLICY, out, detectors={"face": Knowing()})
+    export_review(job)
+    names = sorted(str(path.relative_to(job.folder)) for path in job.folder.rglob("*") if path.is_file())
+    assert names == [
+        "export/SHA256SUMS",
+        "export/gt/gt.txt",
+        "export/gt/labels.txt",
+        "export/review.json",
+        "gt/gt.txt",
+        "gt/labels.txt",
+        "review.json",
+    ]
+    assert masked_video(load(job.folder), out) == out
+
+
+def test_an_original_that_changes_meanwhile_leaves_no_output(
+    edit: Edit, original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(*arguments: Any) -> RunSummary:
+        done = mask_file(*arguments)
+        return dataclasses.replace(done, input=dataclasses.replace(done.input, sha256="0" * 64))
+
+    monkeypatch.setattr(services.review.render, "mask_file", changed)
+    with pytest.raises(RunError, match="was changed while it was read"):
+        render(edit, original)
+    assert sorted(path.name for path in edit.folder.parent.iterdir()) == ["review"]
 
 
 @pytest.mark.parametrize(

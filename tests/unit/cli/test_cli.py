@@ -11,11 +11,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import services.embedded.redact
+import services.review.export
 from services.cli import app
 from services.embedded.errors import ExitCode, RunError
 from services.embedded.redact import Progress, RedactJob
 from services.policy.model import Kind, Mode, Profile
 from services.report.summary import FileFacts, RunSummary, Timeline
+from services.review.export import ExportJob
 
 
 def _veil(*arguments: str | Path) -> Result:
@@ -131,6 +133,26 @@ def test_a_missing_model_is_one_sentence_and_code_4(tmp_path: Path, clip: Path) 
     assert "veil models install" in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_review_is_of_one_file(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[ExportJob] = []
+
+    def exported(job: ExportJob, on_progress: Callable[[Progress], None]) -> RunSummary:
+        seen.append(job)
+        return _summary(RedactJob(job.input, tmp_path / "out.mp4", job.policy))
+
+    monkeypatch.setattr(services.review.export, "export_review", exported)
+    report, folder = tmp_path / "report.html", tmp_path / "review"
+    result = _veil("redact", clip, tmp_path / "out.mp4", "--review", folder, "--report", report, "--mode", "solid")
+    assert result.exit_code == 0
+    (job,) = seen
+    assert (job.input, job.output, job.folder, job.report) == (clip, tmp_path / "out.mp4", folder, report)
+    assert job.policy.mode is Mode.SOLID
+    result = _veil("redact", clip.parent, tmp_path / "masked", "--review", folder)
+    assert result.exit_code == ExitCode.USAGE
+    assert "--review is for one file" in result.stderr
+    assert not (tmp_path / "masked").exists()
 
 
 def test_what_is_wrong_on_the_command_line_is_told_at_once_with_code_2(tmp_path: Path) -> None:
