@@ -16,13 +16,15 @@ from services.bus.topics import FRAMES_DETECT, VIDEO_SOURCE, Topic
 from services.decoder import metrics
 from services.decoder.cadence import Cadence, Turns, Why
 from services.decoder.details import Details, compose
+from services.decoder.motion import NAME as MOTION
+from services.decoder.motion import MotionDetector
 from services.decoder.outbox import Entry, Kind
 from services.decoder.settings import DecoderSettings
 from services.envelope import Sealer, context
 from services.media.decoding import AccessUnitDecoder, DecodedUnit, PictureMaker
 from services.media.demux import Demuxer, SourceSound
 from services.media.order import SourceUnit
-from services.policy.model import Policy
+from services.policy.model import AT_DECODER, Policy
 from services.schema import pb
 
 # Pictures on their way between stages beyond those that the policy accounts for.
@@ -72,6 +74,7 @@ class EpochWriter:
         self._cadence: Cadence | None = None
         self._turns = Turns()
         self._details: Details | None = None
+        self._motion: MotionDetector | None = None
         self._previous_seq: int | None = None
         self._unseen: tuple[SourceUnit, av.VideoFrame] | None = None
         self._tick_s = info.time_base_num / info.time_base_den
@@ -189,6 +192,10 @@ class EpochWriter:
         self._detect(unit, decoded.frame, policy, why)
 
     def _detect(self, unit: SourceUnit, shown: av.VideoFrame, policy: Policy, why: Why) -> None:
+        names = self._turns.of(policy.intervals, self._time(unit), why)
+        results = [self._motion_of(unit, shown, why)] if MOTION in names else []
+        if MOTION not in policy.intervals:
+            self._motion = None
         side = policy.detection.side_for(self._info.width, self._info.height)
         overview = self._maker.rgb(shown, side)
         tiles = self._details_of(policy).turn(overview.shape[0] * overview.shape[1])
@@ -209,7 +216,7 @@ class EpochWriter:
             height=picture.shape[0],
             source_width=self._info.width,
             source_height=self._info.height,
-            detectors=self._turns.of(policy.intervals, self._time(unit), why),
+            detectors=[name for name in names if name not in AT_DECODER],
             captured_us=unit.captured_us,
             motion=self._cadence.motion if self._cadence else 0.0,
             time_base_num=self._info.time_base_num,
@@ -221,6 +228,7 @@ class EpochWriter:
             attached=None if attached is None else True,
             views=views,
             trace=[_hop(unit)],
+            results=results,
         )
         self._previous_seq = unit.seq
         self._send(Kind.DETECTION, FRAMES_DETECT, pb.DetectMessage(frame=frame), attached, unit.captured_us)
@@ -229,6 +237,13 @@ class EpochWriter:
         if self._details is None or self._details.policy is not policy:
             self._details = Details(policy, self._info.width, self._info.height)
         return self._details
+
+    def _motion_of(self, unit: SourceUnit, shown: av.VideoFrame, why: Why) -> pb.DetectorResult:
+        """What moves, without any model: every picture that is looked at goes into the camera's background."""
+        if self._motion is None:
+            info = self._info
+            self._motion = MotionDetector(info.width, info.height, info.rotation, self._settings.motion_absorb_s)
+        return self._motion.look(self._maker.luma(shown), self._time(unit), why)
 
     def _time(self, unit: SourceUnit) -> float:
         return (unit.pts or 0) * self._tick_s

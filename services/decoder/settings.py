@@ -6,6 +6,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.media.background import ABSORB_S
+
 
 class DecoderSettings(BaseSettings):
     """How sources are opened, decoded and buffered, read from VEIL_DECODER_…."""
@@ -41,6 +43,12 @@ class DecoderSettings(BaseSettings):
     )
     open_timeout_s: float = Field(10, gt=0, le=120, description="Longest a source may take to open.")
     read_timeout_s: float = Field(5, gt=0, le=120, description="Longest silence before a live source counts as lost.")
+    motion_absorb_s: float = Field(
+        ABSORB_S,
+        ge=60,
+        le=86400,
+        description="Seconds that something must stand still until the kind motion takes it for background.",
+    )
     pause_max_s: float = Field(30, ge=1, le=600, description="Longest pause between two attempts to reconnect.")
 
     @field_validator("shard")

@@ -33,6 +33,10 @@ class Kind(StrEnum):
         return self in (Kind.PERSON, Kind.MOTION)
 
 
+AT_DECODER = frozenset({Kind.MOTION.detector})
+"""Detectors that run where pictures are decoded: nobody else loads them, or is asked for them."""
+
+
 class Mode(StrEnum):
     """How it is masked. None of them can be undone from the picture."""
 
@@ -244,6 +248,9 @@ class Policy(_Model):
         for kind, rule in kinds.items():
             if rule.mode is not None and rule.mode.shows_body and not kind.is_body:
                 raise ValueError(f"{rule.mode} keeps the shape of a body: {kind} needs another mode")
+            if kind.detector in AT_DECODER and rule.every_s:
+                # A look that fails must close frames, and between two turns of a detector nobody asks how it went.
+                raise ValueError(f"{kind} is looked for in every look: leave every_s out")
         return kinds
 
     @field_validator("zones", "lines")
@@ -266,8 +273,8 @@ class Policy(_Model):
 
     @property
     def detectors(self) -> tuple[str, ...]:
-        """Names of the detectors that must run, sorted."""
-        return tuple(self.intervals)
+        """Names of the detectors that inference must load, sorted: those that run at the decoder are left out."""
+        return tuple(name for name in self.intervals if name not in AT_DECODER)
 
     @property
     def intervals(self) -> Mapping[str, float]:
