@@ -21,7 +21,7 @@ from services.media.file_sink import part_of
 from services.media.sink import Target
 from services.media.sources import Camera, SourceError, SourceInfo, probe
 from services.policy.book import StaticPolicyBook
-from services.policy.model import Policy, PolicyBook
+from services.policy.model import AT_DECODER, Policy, PolicyBook
 from services.policy.words import sentences
 from services.report.page import write_report
 from services.report.summary import FileFacts, ModelFacts, RunSummary, write_summary
@@ -34,6 +34,7 @@ CAMERA = "input"
 _TURN_S = 0.1
 _STOP_S = 20.0
 _DETECTOR_TIMEOUT_S = 30.0
+_OWN_LICENCE = "Apache-2.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +246,8 @@ def _summary(
 
 
 def _model_facts(detector: str, model: str, version: str) -> ModelFacts:
+    if detector in AT_DECODER:
+        return ModelFacts(detector, model, version, _OWN_LICENCE)
     entry = catalogue().get(detector)
     return ModelFacts(detector, model, version, entry.licence if entry and entry.model == model else "unknown")
 

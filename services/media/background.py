@@ -45,7 +45,8 @@ _SAME_VIEW = 0.4
 """Likeness of edges in another light; people in front of them leave none."""
 
 _MAYBE_SAME_VIEW = 0.15
-"""Likeness of the whole picture from which on some of the view may still be there, and what was masked stays so."""
+"""Likeness from which on this may still be the view, and what was masked stays so: of what has changed, in another
+light; of the whole picture only, behind something that hides most of it."""
 
 _AROUND = np.ones((5, 5), np.uint8)
 """Points around what was masked that are held with it."""
@@ -179,7 +180,8 @@ class Background:
                 fault = _OTHER_LIGHT
             elif cut or difference.share > _GONE or whole < _SAME_VIEW / 2:
                 fault = _OTHER_VIEW
-                carried = cv2.bitwise_or(layer.moved, difference.moved) if whole >= _MAYBE_SAME_VIEW else None
+                if alike < _MAYBE_SAME_VIEW:
+                    carried = cv2.bitwise_or(layer.moved, difference.moved) if whole >= _MAYBE_SAME_VIEW else None
         if not fault and layer.is_noisy:
             fault = _NOISY
         return _Match(layer, shift, luma, difference, fault, carried)
@@ -195,7 +197,11 @@ class Background:
         """
         self._fault = match.fault if match else _LEARNING
         if cut or not self._samples:
-            self._begin(match, cut=cut)
+            self._carried = None
+            self._learn_s = LEARN_OTHER_S if self._fault == _OTHER_VIEW and not cut else LEARN_S
+            self._samples.clear()
+        if match is not None and match.carried is not None:
+            self._carry(match.carried, match.shift)
         self._sample(small, time_s)
         if len(self._samples) < LEARN_LOOKS or time_s - self._samples[0][0] < self._learn_s:
             return None
@@ -206,18 +212,11 @@ class Background:
         match = self._match(layer, small, cut=False)
         return None if match.fault else match
 
-    def _begin(self, match: _Match | None, *, cut: bool) -> None:
-        """Begins to learn. What is masked is carried over wherever the view may still be the same."""
-        self._samples.clear()
-        self._carried = None
-        self._learn_s = LEARN_S
-        if match is None:
-            return
-        if match.fault == _OTHER_VIEW and not cut:
-            self._learn_s = LEARN_OTHER_S
-        if match.carried is not None:
-            dx, dy = match.shift
-            self._carried = shifted(cv2.dilate(match.carried, _AROUND), -dx, -dy)
+    def _carry(self, hidden: Mask, shift: tuple[int, int]) -> None:
+        """Holds what may hide something in the view that is being learnt."""
+        dx, dy = shift
+        hidden = shifted(cv2.dilate(hidden, _AROUND), -dx, -dy)
+        self._carried = hidden if self._carried is None else cv2.bitwise_or(self._carried, hidden)
 
     def _sample(self, small: Luma, time_s: float) -> None:
         """Adds a sample; where it differs from the one before all over, it is the first."""
@@ -273,7 +272,8 @@ def _enlarged(boxes: NDArray[np.float32], luma: Luma, small: Luma) -> NDArray[np
 
 def _block(luma: Luma) -> int:
     height, width = luma.shape
-    return max(1, min(round(max(height, width) / SIDE), height, width))
+    block: int = min(round(max(height, width) / SIDE), height, width)
+    return max(1, block)
 
 
 def _jump_max(small: Luma) -> float:

@@ -59,6 +59,7 @@ def test_i1_whatever_moves_is_masked_in_every_frame(masked: tuple[Path, Path, Ru
     ]
     assert shown == []
     assert summary.masked["motion"] > FRAMES // 2
+    assert [(facts.detector, facts.licence) for facts in summary.models] == [("motion", "Apache-2.0")]
 
 
 def test_i1_a_light_that_is_switched_closes_its_frames(masked: tuple[Path, Path, RunSummary]) -> None:
@@ -77,3 +78,4 @@ def test_no_model_is_loaded_for_it(tmp_path: Path) -> None:
     policy = Policy(name="test", kinds={Kind.MOTION: KindRule()}, profile=Profile.LIVE)
     summary = redact_file(RedactJob(source, tmp_path / "out.mp4", policy, models_dir=tmp_path / "none"))
     assert summary.closed == summary.frames == 5, "all of it before the background was learnt"
+    assert summary.models == ()

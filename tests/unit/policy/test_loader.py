@@ -89,6 +89,12 @@ def test_kinds_have_defaults_of_their_own() -> None:
     assert KindRule(threshold=0.05).keep_threshold == 0.05
 
 
+def test_what_runs_at_the_decoder_is_not_asked_of_inference() -> None:
+    policy = Policy.model_validate({"name": "x", "kinds": ["motion", "face", "head"]})
+    assert policy.detectors == ("face", "person")
+    assert list(policy.intervals) == ["face", "motion", "person"], "the tracker expects all of them"
+
+
 def test_order_of_kinds_does_not_change_the_fingerprint() -> None:
     one, other = (
         load_policy("public", {"kinds": ["face", "plate"]}),
@@ -140,6 +146,7 @@ def test_every_problem_is_told_at_once_with_line_column_and_key(tmp_path: Path) 
         ("kinds: []\n", "lobby.yaml:1:1: kinds: needs at least 1 of its items"),
         ("kinds: [[face]]\n", "lobby.yaml:1:1: kinds: must hold keys and values"),
         ("kinds: {face: {threshold: 0.2, keep_threshold: 0.5}}\n", "keep_threshold must not exceed threshold"),
+        ("kinds: {motion: {every_s: 1}}\n", "motion is looked for in every look: leave every_s out"),
         ("extends: bnak\n", "lobby.yaml:1:1: extends: there is no such preset, did you mean 'bank'?"),
         ("extends: [bank]\n", "lobby.yaml:1:1: extends: there is no such preset"),
         ("lines: [{name: a, start: [0, 0], end: [0, 0]}]\n", "lines.0: start and end are the same point"),
