@@ -35,13 +35,14 @@ _RING = 0.12  # of the box's longer side: how far around it the surroundings rea
 _DIFFERS = 0.4, 8.0, 40.0  # share of a body's mean contrast from which a cell is not background; least, most levels
 _WEIGHTS = 1.0, 1.5, 1.5  # of luma, Cb and Cr where they differ
 _BEND = 2.0  # most that the picture adds to the template, in its own unit
-_SOFT = 0.7  # cells, at strength 1
-_PACE = 0.4  # share of a new outline in the held one
+_SOFT = 0.35  # cells, at strength 1
+_PACE = 0.6  # share of a new outline in the held one
 _DARK, _BRIGHT = 24, 225
 _NEUTRAL = 128
 _DARKER = 0.7  # share of figures darker than what is around them, as people are outdoors
-_CONTRAST = 25.0, 80.0
-_FOLDS = 7.0
+_CONTRAST = 60.0, 120.0
+_FEET = 0.9  # share of a box's height: detectors and people who draw boxes leave some room
+_FOLDS = 20.0
 _WAIST = 0.45, 0.56
 _KERNELS = ((5, 1e-4), (15, 1e-7), (41, 1e-10))  # cells, weight: the nearest free cells decide
 _NOTHING = 1e-14
@@ -118,11 +119,12 @@ def sketch(picture: Picture, box: Box, body: Body, unseen: Sequence[Box], figure
         cv2.resize(plane, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         for plane in (picture.y[y1:y2, x1:x2], picture.u[half], picture.v[half])
     ]
-    around = _surroundings(own, _free(area, size, unseen))
+    free = _free(area, size, unseen)
+    around = _surroundings(own, free)
     if figure.base is None:
         figure.base = float(around[0].mean())
     differs = np.asarray(
-        sum(weight * cv2.absdiff(seen, free) for weight, seen, free in zip(_WEIGHTS, own, around, strict=True)),
+        sum(weight * cv2.absdiff(seen, behind) for weight, seen, behind in zip(_WEIGHTS, own, around, strict=True)),
         np.float32,
     )
     found = _outline(_warped(differs, area, body, (COLUMNS, ROWS)), _is_upright(body), strength)
@@ -237,9 +239,9 @@ def _template(upright: bool) -> _Grid:
     half = np.interp(y, (0.14, 0.2, 0.26, 0.45, 0.6, 1.0), (0.25, 0.45, 0.62, 0.6, 0.55, 0.55))
     body = (half - x) * 4
     gap = 1.2 - 6 * (y - 0.6)  # between the legs, wider downwards
-    return np.asarray(
-        np.clip(np.where(y > 0.6, np.minimum(body, np.maximum(gap, (x - 0.15) * 4)), body), -4, 4), np.float32
-    )
+    legs = np.minimum(body, np.maximum(gap, (x - 0.15) * 4))
+    feet = (_FEET - y) * 25
+    return np.asarray(np.clip(np.minimum(np.where(y > 0.6, legs, body), feet), -4, 4), np.float32)
 
 
 def _with_head(outline: _Grid, body: Body) -> _Grid:
@@ -250,7 +252,8 @@ def _with_head(outline: _Grid, body: Body) -> _Grid:
     centre = float(solid @ np.arange(COLUMNS) / solid.sum()) / (COLUMNS - 1) - 0.5
     y, x = np.mgrid[0:_HEAD_ROWS, 0:COLUMNS].astype(np.float32)
     y, x = (y + 0.5) / ROWS, ((x + 0.5) / COLUMNS - 0.5 - centre) * (body[2] - body[0]) / (body[3] - body[1])
-    head = 3 - 3 * np.hypot(x / 0.062, (y - 0.085) / 0.075)
-    shoulders = 4 * (0.5 * (y - 0.13) / 0.09 * 0.3 - np.abs(x)) / 0.1
-    neck = np.where(y > 0.13, 2 - np.abs(x) / 0.02, -4)
-    return np.vstack((np.maximum(np.maximum(head, neck), shoulders), outline[_HEAD_ROWS:])).astype(np.float32)
+    head = 3 - 3 * np.hypot(x / 0.055, (y - 0.105) / 0.068)
+    neck = np.where(y > 0.14, 2 - np.abs(x) / 0.02, -4)
+    shoulders = 40 * (1.7 * (y - 0.145) - np.abs(x))
+    top = np.max((head, neck, shoulders), axis=0)
+    return np.vstack((top, outline[_HEAD_ROWS:])).astype(np.float32)

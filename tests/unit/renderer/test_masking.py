@@ -171,3 +171,38 @@ def test_i5_what_lies_under_a_mask_changes_no_byte_of_the_jpeg(mode: str) -> Non
     assert jpeg(one) == jpeg(other)
     other[5, 5] ^= 128
     assert jpeg(one) != jpeg(other)
+
+
+@pytest.mark.parametrize("mode", ["seal", "silhouette"])
+def test_i5_a_figure_does_not_stand_before_what_a_zone_hides(mode: str) -> None:
+    """What is around a figure is spread into its box: a zone beside it must be black by then."""
+    policy = make_policy(
+        kinds={"person": {"mode": mode}},
+        zones=[{"name": "door", "polygon": [[0, 0], [0.4, 0], [0.4, 1], [0, 1]], "use": "mask"}],
+    )
+    shown = []
+    for luma in (30, 220):
+        picture = noise(0).copy()
+        Picture(picture).y[:, : WIDTH * 2 // 5] = luma
+        harness = Harness(policy=policy)
+        harness.frame(0, picture=picture)
+        harness.span(0, 0, segment((WIDTH * 2 / 5 + 12, 10, WIDTH * 2 / 5 + 40, 85), kind=pb.KIND_PERSON))
+        out = harness.run().only()
+        assert not out.message.closed
+        shown.append(out.pixels)
+    assert shown[0] is not None
+    assert shown[1] is not None
+    assert np.array_equal(shown[0], shown[1])
+
+
+def test_i1_a_figure_that_cannot_be_drawn_closes_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise FloatingPointError
+
+    monkeypatch.setattr("services.media.seal._outline", broken)
+    harness = Harness(policy=make_policy(kinds={"person": {"mode": "seal"}}))
+    harness.frame(0)
+    harness.span(0, 0, segment((20, 20, 40, 80), kind=pb.KIND_PERSON))
+    out = harness.run().only()
+    assert out.message.closed
+    assert visible_share(out.pixels, noise(0), (0, 0, WIDTH, HEIGHT)) < 0.1

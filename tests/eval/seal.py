@@ -1,0 +1,254 @@
+"""Measures what sealed pictures are worth and what they tell: `python -m tests.eval.seal [--seeds N] [--modes …]`.
+
+Worth: the same pedestrian detector is trained on the same pictures of a street camera, original and masked, and tested
+on untouched originals of other minutes and other people. Tell: an attacker has the first part of everybody's walk as a
+gallery and names the people of the last part; the naive one keeps his gallery as it is, the parrot masks it in the same
+way, with looks of its own, since nobody knows which look a track will get. Chance is one in the number of people.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from services.media.masks import Shades, mask, outer_bounds
+from services.media.picture import Picture
+from tests.eval.pedestrians import Example, Found, average_precision, channels, pyramid, train
+from tests.support.scene_sources import REPOSITORY, SHARED_DATA
+
+PADDING = 0.15
+"""What policies have where they say nothing."""
+MODES = ("original", "mosaic", "silhouette", "seal")
+OUT = REPOSITORY / "out" / "eval"
+
+_TRAIN = range(7, 421, 7)
+_TEST = range(534, 796, 6)
+_RATIOS = {"seal": "map_ratio", "mosaic": "mosaic_ratio", "silhouette": "silhouette_ratio"}
+_SIZE = 32, 64  # of the crops that are compared
+_CROPS = 15  # of one person in the gallery, and as many probes
+_PART = 0.4  # of a person's walk that is the gallery, and that is probed
+_WALK_MIN = 80  # frames
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of the camera; `people` says whose each of the boxes is."""
+
+    number: int
+    picture: Picture
+    boxes: NDArray[np.float64]
+    people: tuple[int, ...]
+
+
+@lru_cache(maxsize=1)
+def street() -> tuple[Frame, ...]:
+    """All pictures of the street camera with the people that MOT15 lists (PETS 2009 S2L1)."""
+    rows = np.loadtxt(SHARED_DATA / "video" / "vtest.mot15-gt.txt", delimiter=",")
+    frames = []
+    with av.open(str(SHARED_DATA / "video" / "vtest.avi")) as video:
+        for number, frame in enumerate(video.decode(video=0), start=1):
+            here = rows[rows[:, 0] == number]
+            boxes = np.hstack((here[:, 2:4], here[:, 2:4] + here[:, 4:6]))
+            picture = Picture(np.ascontiguousarray(frame.reformat(format="yuv420p").to_ndarray()))
+            frames.append(Frame(number, picture, boxes, tuple(int(person) for person in here[:, 1])))
+    return tuple(frames)
+
+
+def masked(frames: Sequence[Frame], mode: str, seed: int) -> Iterator[Frame]:
+    """The frames with everybody masked, one after the other as a stream is; another seed gives other looks."""
+    shades = Shades(seed=seed)
+    for frame in frames:
+        if mode == "original":
+            yield frame
+            continue
+        picture = frame.picture.copy()
+        count = len(frame.boxes)
+        bounds = outer_bounds(frame.boxes, np.full(count, PADDING), picture.width, picture.height)
+        mask(picture, bounds, frame.people, [mode] * count, 1.0, shades, frame.boxes)
+        yield Frame(frame.number, picture, frame.boxes, frame.people)
+
+
+@lru_cache(maxsize=1)
+def _test() -> list[tuple[list[NDArray[np.uint8]], Frame]]:
+    return [(pyramid(frame.picture), frame) for frame in street() if frame.number in _TEST]
+
+
+def precision(mode: str, seed: int) -> float:
+    """AP on untouched pictures, at an IoU of .5, of a detector trained on pictures masked so."""
+    training = [frame for frame in street() if frame.number <= _TRAIN[-1]]
+    examples = [Example(frame.picture, frame.boxes) for frame in masked(training, mode, seed) if frame.number in _TRAIN]
+    known = {person for frame in training for person in frame.people}
+    detector = train(examples, seed)
+    found: list[Found] = []
+    truth, ignored = [], []
+    for levels, frame in _test():
+        old = np.array([person in known for person in frame.people], np.bool_)
+        found.append(detector.detect(levels, least=-3.0))
+        truth.append(frame.boxes[~old])
+        ignored.append(frame.boxes[old])
+    return average_precision(found, truth, ignored)
+
+
+def _walks() -> dict[int, list[int]]:
+    """Numbers of the frames that show each person wholly, of those who are seen long enough."""
+    seen: dict[int, list[int]] = {}
+    for frame in street():
+        for person, (x1, y1, x2, y2) in zip(frame.people, frame.boxes, strict=True):
+            if min(x1, y1) >= 0 and x2 <= frame.picture.width and y2 <= frame.picture.height:
+                seen.setdefault(person, []).append(frame.number)
+    return {person: numbers for person, numbers in sorted(seen.items()) if len(numbers) >= _WALK_MIN}
+
+
+def _crops(mode: str, seed: int, chosen: Mapping[int, Sequence[int]]) -> tuple[list[Picture], NDArray[np.int64]]:
+    """Crops of the chosen frames of each person, as pictures of one size, and whose they are."""
+    width, height = _SIZE
+    crops, names = [], []
+    for frame in masked(street(), mode, seed):
+        for person, box in zip(frame.people, frame.boxes, strict=True):
+            if frame.number in chosen.get(person, ()):
+                crop = Picture(np.empty((height * 3 // 2, width), np.uint8))
+                for scale, target, plane in (
+                    (1, crop.y, frame.picture.y),
+                    (2, crop.u, frame.picture.u),
+                    (2, crop.v, frame.picture.v),
+                ):
+                    x1, y1, x2, y2 = (round(float(value) / scale) for value in box)
+                    target[:] = cv2.resize(plane[y1:y2, x1:x2], target.shape[::-1], interpolation=cv2.INTER_AREA)
+                crops.append(crop)
+                names.append(person)
+    return crops, np.array(names)
+
+
+def _pixels(crop: Picture) -> NDArray[np.float64]:
+    small = cv2.resize(crop.y, (16, 32), interpolation=cv2.INTER_AREA).astype(float).ravel()
+    return (small - small.mean()) / (small.std() + 1)
+
+
+def _colours(crop: Picture) -> NDArray[np.float64]:
+    """Histograms of luma and chroma in four stripes from head to foot."""
+    found = []
+    for plane, bins in ((crop.y, 16), (crop.u, 32), (crop.v, 32)):
+        for stripe in np.array_split(plane, 4):
+            counted = np.histogram(stripe, bins, (0, 256))[0]
+            found.append(np.sqrt(counted / counted.sum()))
+    return np.concatenate(found)
+
+
+def _gradients(crop: Picture) -> NDArray[np.float64]:
+    values = channels(crop.y).astype(float).ravel()
+    return values / (np.linalg.norm(values) + 1)
+
+
+FEATURES: Mapping[str, Callable[[Picture], NDArray[np.float64]]] = {
+    "pixels": _pixels,
+    "colours": _colours,
+    "gradients": _gradients,
+}
+
+
+def rank1(
+    gallery: tuple[list[Picture], NDArray[np.int64]], probes: tuple[list[Picture], NDArray[np.int64]]
+) -> dict[str, float]:
+    """Share of probes whose nearest picture of the gallery is of the same person, by kind of feature."""
+    found = {}
+    for name, feature in FEATURES.items():
+        known, asked = (np.stack([feature(crop) for crop in crops]) for crops, _ in (gallery, probes))
+        nearest = ((asked[:, None] - known[None]) ** 2).sum(axis=2).argmin(axis=1)
+        found[name] = float((gallery[1][nearest] == probes[1]).mean())
+    return found
+
+
+def attacks(modes: Sequence[str], seeds: int) -> tuple[float, dict[str, dict[str, float]]]:
+    """Chance, and for each mode the best rank-1 of the naive and of the parrot attack, means over seeds."""
+    walks = _walks()
+    first, last = {}, {}
+    for person, numbers in walks.items():
+        part = int(len(numbers) * _PART)
+        picks = np.linspace(0, part - 1, _CROPS).round().astype(int)
+        first[person] = {numbers[pick] for pick in picks}
+        last[person] = {numbers[-1 - pick] for pick in picks}
+    clean = _crops("original", 0, first)
+    results = {}
+    for mode in modes:
+        rounds = []
+        for seed in range(seeds if mode != "original" else 1):
+            probes = _crops(mode, 2 * seed, last)
+            rounds.append((rank1(clean, probes), rank1(_crops(mode, 2 * seed + 1, first), probes)))
+        results[mode] = {
+            f"{attacker}_{name}": round(float(np.mean([pair[number][name] for pair in rounds])), 4)
+            for number, attacker in enumerate(("naive", "parrot"))
+            for name in FEATURES
+        }
+        for attacker in ("naive", "parrot"):
+            results[mode][f"{attacker}_rank1"] = max(results[mode][f"{attacker}_{name}"] for name in FEATURES)
+    return round(1 / len(walks), 4), results
+
+
+def measure(
+    say: Callable[[str], None] = print, modes: Sequence[str] = MODES, seeds: int = 3, *, trainings: bool = True
+) -> dict[str, object]:
+    """The section `seal` of eval.json; empty where the street's pictures are absent."""
+    if not (SHARED_DATA / "video" / "vtest.avi").is_file():
+        say("seal: the shared data is absent")
+        return {}
+    chance, told = attacks(modes, seeds)
+    section: dict[str, object] = {"reid_chance": chance, "attacks": told}
+    for mode, figures in told.items():
+        say(f"seal: {mode}, naive rank-1 {figures['naive_rank1']}, parrot {figures['parrot_rank1']}, chance {chance}")
+    if "seal" in told:
+        section |= {f"{attacker}_rank1": told["seal"][f"{attacker}_rank1"] for attacker in ("parrot", "naive")}
+    worth = {}
+    for mode in modes if trainings else ():
+        runs = [round(precision(mode, seed), 4) for seed in range(seeds)]
+        worth[mode] = round(float(np.mean(runs)), 4)
+        section |= {f"map_{mode}": worth[mode], f"map_{mode}_runs": runs}
+        say(f"seal: trained on {mode}, AP {worth[mode]} of {runs}")
+    for mode, name in _RATIOS.items():
+        if mode in worth and "original" in worth:
+            section[name] = round(worth[mode] / worth["original"], 4)
+    return section
+
+
+def table(section: Mapping[str, Any]) -> Table:
+    """One row for each mode."""
+    caption = f"rank-1 by the best of {', '.join(FEATURES)}; chance {section['reid_chance']:.3f}"
+    made = Table(title="Seal", caption=caption)
+    for title in ("trained on", "AP on originals", "naive rank-1", "parrot rank-1"):
+        made.add_column(title, justify="right")
+    for mode, figures in section["attacks"].items():
+        value = f"{section[f'map_{mode}']:.3f}" if f"map_{mode}" in section else "–"
+        made.add_row(mode, value, f"{figures['naive_rank1']:.3f}", f"{figures['parrot_rank1']:.3f}")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
+    """Measures, prints, and keeps the section without touching the others."""
+    parser = argparse.ArgumentParser(prog="python -m tests.eval.seal", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3, help="trainings and attacks that each figure is the mean of")
+    parser.add_argument("--modes", nargs="+", default=MODES, choices=("original", "solid", "blur", *MODES[1:]))
+    parser.add_argument("--attack-only", action="store_true", help="leave out the trainings")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of eval.json")
+    options = parser.parse_args(arguments)
+    console = Console(width=120)
+    section = measure(console.print, options.modes, options.seeds, trainings=not options.attack_only)
+    if section:
+        console.print(table(section))
+        path = options.out / "eval.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = json.loads(path.read_text()) if path.is_file() else {}
+        path.write_text(json.dumps({**whole, "seal": section}, indent=2, ensure_ascii=False) + "\n")
+    return section
+
+
+if __name__ == "__main__":
+    main()
