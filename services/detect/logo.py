@@ -14,9 +14,10 @@ from services.detect.logo_match import instances
 from services.detect.postprocess import suppress, to_boxes
 from services.schema import pb
 
-_LONG_SIDE = 960
-_MOST_SCALE = 1.5
+_LONG_SIDE, _MOST_SCALE = 960, 1.5
+"""Smaller pictures are looked at enlarged to this longer side, but never by more than that factor."""
 _MOST_SIDE = 1280
+"""Larger ones are looked at in this size: features of all sizes are sought, which costs memory by the pixel."""
 _IOU = 0.3
 """Of two logos at one place the surer one stays: many trade marks share a letter or a ring."""
 

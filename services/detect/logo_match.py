@@ -12,19 +12,24 @@ from services.detect.logo_features import Features
 INSTANCES_MOST = 12
 """Of one logo in one picture."""
 LEAST_MATCHES = 4
+"""Fewer agree by chance; a policy's default threshold asks for six to begin with."""
 _MATCHES_MOST = 1500
 _RATIO = 0.85
 """Most distance of a match, as a share of the distance to the next best place in the logo."""
 _DISTANCE = 0.75
 """Most distance of two features that look alike; those of unlike ones are around 1."""
 _SAME_PLACE = 0.05
+"""Distance within which two features of a logo are one place, share of its longer side."""
 _SCALES = (0.05, 8.0)
+"""Least and greatest size in the picture, to that of the registered one."""
 _CENTRE, _TURN, _ZOOM = 0.3, np.radians(35), 1.0
 """How far two matches of one instance may disagree on its centre (share of its size), angle and scale (octaves)."""
 _OFF = 0.04
 """Most distance of a match from where the outline puts it, as a share of the logo's size there; at least 2 pixels."""
 _STRETCH = 3.5
+"""Most by which one side may be longer than another, in units of the logo's own."""
 _PERSPECTIVE_FROM = 10
+"""Matches that determine a perspective; with fewer the outline is a parallelogram."""
 
 
 @dataclass(frozen=True, slots=True)

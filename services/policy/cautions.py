@@ -21,6 +21,9 @@ def cautions(policy: Policy) -> list[tuple[KeyPath, str]]:
     if Kind.FACE not in policy.kinds and Kind.PERSON not in policy.kinds:
         found.append((("kinds",), "neither face nor person is masked: people can be recognised"))
     for kind, rule in policy.kinds.items():
+        if rule.every_s > tracking.look_ahead_s:
+            sentence = f"is more than the look-ahead: what comes new shows up to {rule.every_s:g} s before it is seen"
+            found.append((("kinds", kind.value, "every_s"), sentence))
         if rule.threshold > 0.6:
             found.append((("kinds", kind.value, "threshold"), "above 0.6 small and turned subjects are missed"))
     if policy.strength < 1:

@@ -194,6 +194,7 @@ def test_no_value_that_may_hold_a_password_is_repeated(tmp_path: Path) -> None:
         ({"purpose": ""}, "purpose"),
         ({"kinds": ["plate"]}, "kinds"),
         ({"kinds": {"face": {"threshold": 0.9}}}, "kinds.face.threshold"),
+        ({"kinds": ["face", "text"], "tracking": {"look_ahead_s": 0.8}}, "kinds.text.every_s"),
     ],
 )
 def test_what_deserves_a_second_thought_is_told_with_its_key(overrides: dict[str, object], key: str) -> None:

@@ -38,6 +38,11 @@ def test_i2_text_that_is_looked_for_once_a_second_keeps_every_frame_open() -> No
     assert all(_open(harness))
 
 
+def test_i2_looks_for_text_that_come_within_the_gap_keep_every_frame_open() -> None:
+    looks = range(0, 4 * RATE + 1, 5)
+    assert all(_open(_run({seq: _text() for seq in range(0, 4 * RATE + 1, 40)}, looks))), "1.6 s apart"
+
+
 def test_i2_a_look_for_text_that_is_late_by_more_than_the_gap_closes_until_it_comes() -> None:
     looks = range(0, 4 * RATE + 1, 5)
     frames = _open(_run({0: _text(), 3 * RATE: _text(), 4 * RATE: _text()}, looks))
