@@ -97,6 +97,8 @@ def kinds(frame: NDArray[np.uint8]) -> Iterator[tuple[str, dict[str, float]]]:
             detectors = load_detectors(policy.detectors)
         except (ModelMissing, DetectorError, KeyError):
             continue
+        if not detectors:  # it runs where pictures come from, not on single pictures
+            continue
         side = policy.detection.side_for(_WIDTH, _HEIGHT)
         small = cv2.resize(frame, (side, round(side * _HEIGHT / _WIDTH)), interpolation=cv2.INTER_AREA)
         look = sum(_median_ms(partial(each.detect, [small], 60.0)) for each in detectors.values())
