@@ -185,7 +185,10 @@ class ReviewedStage:
 
     def join(self, timeout_s: float) -> Sequence[Emission]:  # noqa: ARG002, there is nothing to wait for
         """What is ready; there are no threads."""
-        return self.completed()
+        emissions: list[Emission] = []
+        while more := self.completed():
+            emissions += more
+        return emissions
 
     def _hear(self, camera_id: str, epoch: int) -> None:
         """What was reviewed is one stream: frames of another are not what the boxes were drawn on."""
