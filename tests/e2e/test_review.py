@@ -17,7 +17,7 @@ import services.review.render
 from services.cli import app
 from services.embedded.errors import ExitCode, RunError
 from services.embedded.redact import mask_file
-from services.policy.model import Kind, KindRule, Mode, Policy
+from services.policy.model import Incomplete, Kind, KindRule, Mode, Policy
 from services.policy.problems import ConfigError
 from services.report.summary import RunSummary
 from services.review import capture, log
@@ -188,6 +188,19 @@ def test_i1_frames_open_only_by_name_with_a_reason(edit_closed: Edit, original: 
     assert masked(changed[first - 1], face_at(first - 1)), "with the masks that are known there"
     assert summary.review is not None
     assert summary.review.opened == 2
+
+
+def test_i1_frames_that_were_left_out_stay_out(original: Path, tmp_path: Path) -> None:
+    policy = POLICY.model_copy(update={"on_incomplete": Incomplete.DROP})
+    detectors = {"face": Knowing(lambda number: 15 <= number < 22)}
+    edit = Edit(tmp_path / "review")
+    first = export_review(ExportJob(original, edit.folder, policy, detectors=detectors))
+    assert first.dropped > 0
+    closed = load(edit.folder).base.review.closed_frames
+    assert sum(one.last - one.first + 1 for one in closed) == first.dropped
+    out, summary = render(edit, original)
+    assert summary.dropped == first.dropped
+    assert len(luma(out)) == len(luma(edit.folder / "masked.mp4")) == FRAMES - first.dropped
 
 
 def test_frames_closed_by_hand_are_masked_whole(edit: Edit, original: Path) -> None:
