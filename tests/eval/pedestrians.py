@@ -3,8 +3,7 @@
 Seven channels at a quarter of the size (the gradient's normalised magnitude, and its share in six orientations), a
 window of 20 x 10 cells around a body of 16 cells, trees of depth two chosen by real AdaBoost, and hard negatives from
 the training pictures themselves. After Dollár et al., Fast Feature Pyramids for Object Detection, 2014, without the
-colours: with them, a detector of a street learns what its passers-by wore, and finds other people less surely (average
-precision .74 instead of .77).
+colours: with them, a detector of a street learns what its passers-by wore, and finds other people less surely.
 """
 
 from collections.abc import Iterator, Sequence
