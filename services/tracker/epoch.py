@@ -91,7 +91,9 @@ class Epoch:
         now = self._clock.seconds
         ages = {name: now - ran_s for name, ran_s in self._ran_s.items()}
         look = read_look(message, now, rules, broken, ages, self._settings.boxes_max)
-        self._ran_s.update(dict.fromkeys(look.ran, now))
+        # A run that failed was due: until the next one nobody knows what came since the one before.
+        self._ran_s = {name: ran_s for name, ran_s in self._ran_s.items() if name not in look.faults}
+        self._ran_s |= dict.fromkeys(look.ran, now)
         resuming = self._resumed_at is not None and look.seq < self._warm_from + _SETTLING_S * self._clock.rate
         seen = self._follower.follow(look, self._looks, self._clock.rate, resuming=resuming)
         ended = self._follower.retire(look.seq - self._replay_frames)

@@ -63,7 +63,8 @@ class Look:
     def fault(self, rules: Rules) -> str:
         """Why the frames next to this look are not covered under `rules`, empty if they are."""
         for name, longest_s in rules.detectors.items():
-            recent = longest_s > 0 and self.ages.get(name, math.inf) <= longest_s + _AGE_SLACK_S
+            missed = name in self.faults or longest_s == 0
+            recent = not missed and self.ages.get(name, math.inf) <= longest_s + _AGE_SLACK_S
             if name not in self.ran and not recent:
                 return f"Detector {name} {self.faults.get(name, 'gave no result')} at frame {self.seq}."
         return self.overflow
