@@ -83,7 +83,7 @@ def test_a_span_says_kind_mode_and_box_as_they_were_written(edit: Edit) -> None:
 
 def test_a_box_between_two_lines_is_rounded_outwards(edit: Edit) -> None:
     edit.review(lambda data: data.update(tracks={"1": data["tracks"]["1"]}))
-    edit.write([[1, 1, 10.1, 20.1, 30.1, 10.1, 1, 1, 1], [100, 1, 10.3, 20.2, 31.7, 12.9, 1, 1, 1]])
+    edit.write([[1, 1, 270.1, 190.1, 30.1, 10.1, 1, 1, 1], [100, 1, 271.3, 195.2, 31.7, 12.9, 1, 1, 1]])
     track = load(edit.folder).edited.tracks[1]
     assert track.kind is Kind.FACE
     reviewed = stage(edit)
