@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from services import __version__
-from services.cli import keys, logo, models, policies, redact, review, service, sites, tail, topics, watch
+from services.cli import audit, keys, logo, models, policies, redact, review, service, sites, tail, topics, watch
 from services.cli.console import EXIT_CODES, out
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("redact", epilog=redact.EPILOG)(redact.redact)
+app.command("audit", epilog=audit.EPILOG)(audit.audit)
 app.command("run", epilog=sites.EPILOG)(sites.run)
 app.command("tail", epilog=tail.EPILOG)(tail.tail)
 app.command("watch", epilog=watch.EPILOG)(watch.watch)

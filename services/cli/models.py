@@ -9,7 +9,7 @@ from rich.table import Table
 
 from services.cli.console import complain, fail, out, say, tells_errors
 from services.detect.catalogue import ModelMissing, catalogue, default_models_dir, read_model
-from services.detect.install import DEFAULT_NAMES, InstallError
+from services.detect.install import AUDIT_NAMES, DEFAULT_NAMES, InstallError
 from services.detect.install import install as install_models
 from services.detect.triton_repository import INSTANCES, Backend, installed_names, write_repository
 from services.embedded.errors import ExitCode
@@ -21,7 +21,9 @@ app = typer.Typer(
     "\n\n[green]veil models verify[/]\n\n[green]veil models repository out/models --backend onnxruntime[/]",
 )
 
-_Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="face, plate, person, text.")]
+_Names = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME...", help="face, plate, person, text; audit for the auditor's.")
+]
 _Folder = Annotated[
     Path | None, typer.Option("--models", metavar="DIR", help="Where the models are; VEIL_MODELS or the usual place.")
 ]
@@ -89,7 +91,8 @@ def repository(
 
 
 def _known(names: Sequence[str] | None) -> Sequence[str]:
-    for name in names or ():
+    names = [each for name in names or () for each in (AUDIT_NAMES if name == "audit" else (name,))]
+    for name in names:
         if name not in catalogue():
             fail(f"there is no {name} model; known are {', '.join(sorted(catalogue()))}", ExitCode.USAGE)
     return names or DEFAULT_NAMES

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -14,13 +13,14 @@ from services.cli.console import err
 from services.report.wording import clock
 
 if TYPE_CHECKING:
+    from services.auditor.video import FileAudit
     from services.embedded.redact import Progress
 
 _LINE_EVERY_S = 5.0
 
 
-class ProgressShow(AbstractContextManager["ProgressShow"]):
-    """Takes each Progress of one file by being called.
+class _Show:
+    """One file's bar or lines.
 
     Args:
         name: what is being masked.
@@ -57,18 +57,34 @@ class ProgressShow(AbstractContextManager["ProgressShow"]):
     ) -> None:
         self._bar.stop()
 
-    def __call__(self, progress: "Progress") -> None:
-        """Shows the newest figures."""
+    def _update(self, seen: float, total: float | None, figures: str) -> None:
         if self._quiet:
             return
         if self._console.is_terminal:
-            total = progress.total_frames
-            # The header's frame count is an estimate: the bar must not run past its end.
-            seen = progress.frames if total is None else min(progress.frames, total)
-            self._bar.update(self._task, completed=seen, total=total, words=words(progress))
+            # What a file's header says is an estimate: the bar must not run past its end.
+            self._bar.update(
+                self._task, completed=seen if total is None else min(seen, total), total=total, words=figures
+            )
         elif self._now() >= self._next_line:
             self._next_line = self._now() + _LINE_EVERY_S
-            self._console.print(f"{self._name}: {words(progress)}", markup=False, highlight=False, soft_wrap=True)
+            self._console.print(f"{self._name}: {figures}", markup=False, highlight=False, soft_wrap=True)
+
+
+class ProgressShow(_Show):
+    """Takes each Progress of one file by being called."""
+
+    def __call__(self, progress: "Progress") -> None:
+        """Shows the newest figures."""
+        self._update(progress.frames, progress.total_frames, words(progress))
+
+
+class AuditShow(_Show):
+    """Takes how far the audit of one file is."""
+
+    def audited(self, audit: "FileAudit", total_s: float | None) -> None:
+        """Shows the newest figures; `total_s` is the length of the video, None if unknown."""
+        suspects = f" · {len(audit.suspects)} suspects" if audit.suspects else ""
+        self._update(audit.duration_s, total_s, f"{clock(audit.duration_s)} · {audit.looks} looks{suspects}")
 
 
 def words(progress: "Progress") -> str:

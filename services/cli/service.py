@@ -14,9 +14,15 @@ if TYPE_CHECKING:
     from services.runtime.service import MakeStage, Prepare, ServiceSettings
     from services.runtime.stage import Stage
 
-# In the order of the flow. The decoder reads no topic, so it can't be the neighbour of any.
-_ALONE = ("decoder",)
+# In the order of the flow. The decoder reads no topic, and the auditor what viewers read: neither has neighbours.
+_ALONE = ("decoder", "auditor")
 _CONSUMING = ("inference", "tracker", "renderer", "encoder")
+SERVICES = ("decoder", *_CONSUMING, "auditor")
+
+_BY_ITSELF = {
+    "decoder": "the decoder runs by itself: it opens cameras, which must not wait for another stage",
+    "auditor": "the auditor runs by itself: it reads what viewers read, and nothing may wait for it",
+}
 
 EPILOG = f"""[bold]Examples[/]
 
@@ -32,7 +38,9 @@ Set up by the environment: VEIL_SERVICE_…, VEIL_KAFKA_…, VEIL_KEYS_… and V
 def service(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="decoder, inference, tracker, renderer or encoder; or renderer+encoder."),
+        typer.Argument(
+            metavar="NAME", help="decoder, inference, tracker, renderer, encoder; renderer+encoder; auditor."
+        ),
     ],
 ) -> None:
     """Runs one stage of the line on Kafka until it is stopped."""
@@ -51,11 +59,11 @@ def stages_of(name: str) -> tuple[str, ...]:
     names = tuple(name.split("+"))
     for one in names:
         if one not in (*_ALONE, *_CONSUMING):
-            raise ValueError(f"there is no service '{one}'; there are {', '.join((*_ALONE, *_CONSUMING))}")
+            raise ValueError(f"there is no service '{one}'; there are {', '.join(SERVICES)}")
     if len(names) == 1:
         return names
     if set(names) & set(_ALONE):
-        raise ValueError("the decoder runs by itself: it opens cameras, which must not wait for another stage")
+        raise ValueError(_BY_ITSELF[next(one for one in names if one in _ALONE)])
     first = _CONSUMING.index(names[0])
     if names != _CONSUMING[first : first + len(names)]:
         raise ValueError(f"only neighbours share a process, in the order of the flow: {' → '.join(_CONSUMING)}")

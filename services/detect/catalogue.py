@@ -45,7 +45,7 @@ class ModelEntry(_Entry):
     licence: str
     origin: str
     source: Source
-    convert: Literal["centerface", "clp_det", "ppocr_det", "ssd_mobilenetv2_oidv4"]
+    convert: Literal["blazeface_full", "centerface", "clp_det", "ppocr_det", "ssd_mobilenetv2_oidv4"]
     stored: str
     sha256: Sha256
 

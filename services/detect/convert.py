@@ -12,7 +12,7 @@ import onnx
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from services.detect.convert_tflite import convert_ssd
+from services.detect.convert_tflite import convert_grid, convert_ssd
 from services.detect.fold import fold
 from services.detect.quantise import Ranges, quantise
 
@@ -77,6 +77,7 @@ def convert_ppocr_det(source: bytes) -> bytes:
 
 
 CONVERTERS: Mapping[str, Callable[[bytes], bytes]] = {
+    "blazeface_full": lambda source: convert_grid(source, ("boxes", "scores")),
     "centerface": convert_centerface,
     "clp_det": convert_clp_det,
     "ppocr_det": convert_ppocr_det,

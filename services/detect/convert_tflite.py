@@ -8,7 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from services.detect.tflite import Network, Operator, Tensor, read_network
+from services.detect.tflite import Network, Operator, Tensor, UnknownLayout, read_network
 
 _OPSET = 13
 _IR_VERSION = 8
@@ -25,19 +25,37 @@ def convert_ssd(source: bytes, outputs: Sequence[str]) -> bytes:
         A file whose input is `images`, (n, side, side, 3) uint8 RGB.
     """
     network = read_network(source)
+    side = network.tensors[network.inputs[0]].shape[1]
+    return _convert(network, outputs, "ssd", (side, side))
+
+
+def convert_grid(source: bytes, outputs: Sequence[str]) -> bytes:
+    """An ONNX file of a network whose every layer is a convolution, so that it takes pictures of any size.
+
+    Args:
+        source: the .tflite file; its input is (1, side, side, 3), values -1 to 1.
+        outputs: names for the file's outputs, each (n, cells, values), the cells row by row.
+
+    Returns:
+        A file whose input is `images`, (n, height, width, 3) uint8 RGB, both multiples of 32.
+    """
+    return _convert(read_network(source), outputs, "grid", ("height", "width"))
+
+
+def _convert(network: Network, outputs: Sequence[str], name: str, size: tuple[int | str, int | str]) -> bytes:
     graph = _Graph(network)
     for operator in network.operators:
         graph.add(operator)
-    for number, name in zip(network.outputs, outputs, strict=True):
-        graph.node("Identity", [graph.values[number]], name)
-    side = network.tensors[network.inputs[0]].shape[1]
+    for number, output in zip(network.outputs, outputs, strict=True):
+        graph.node("Identity", [graph.values[number]], output)
+    free = isinstance(size[0], str)
     made = helper.make_graph(
         graph.nodes,
-        "ssd",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", side, side, 3])],
+        name,
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", *size, 3])],
         [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *network.tensors[number].shape[1:]])
-            for number, name in zip(network.outputs, outputs, strict=True)
+            helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", "cells" if free else shape[1], *shape[2:]])
+            for output, shape in zip(outputs, [network.tensors[i].shape for i in network.outputs], strict=True)
         ],
         graph.constants,
     )
@@ -80,6 +98,14 @@ class _Graph:
                 self._reshape(operator, name)
             case "CONCATENATION":
                 self.node("Concat", [self.values[i] for i in operator.inputs], name, axis=1)
+            case "RELU":
+                self.node("Relu", [self.values[operator.inputs[0]]], name)
+            case "MAX_POOL_2D":
+                self._pool(operator, name)
+            case "PAD":
+                self._pad_channels(operator, name)
+            case "RESIZE_BILINEAR":
+                self._double(operator, name)
         self.values[output] = name
 
     def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
@@ -102,6 +128,31 @@ class _Graph:
         self.node("Conv", inputs, linear, auto_pad="SAME_UPPER", strides=operator.stride, group=group)
         if operator.activation:
             self.node("Clip", [linear, self._low, self._high], name)
+
+    def _pool(self, operator: Operator, name: str) -> None:
+        source, (output,) = operator.inputs[0], operator.outputs
+        if not self._is_scaled(source, output, 0.5):
+            raise UnknownLayout("a pooling that does not halve the picture")
+        self.node("MaxPool", [self.values[source]], name, kernel_shape=[2, 2], strides=[2, 2])
+
+    def _pad_channels(self, operator: Operator, name: str) -> None:
+        source, margins = operator.inputs
+        rows = _values(self._tensors[margins])
+        if rows[:3].any() or rows[3, 0]:
+            raise UnknownLayout("a margin around the picture")
+        pads = self._constant(f"{name}.pads", np.array([0, 0, 0, 0, 0, rows[3, 1], 0, 0], np.int64))
+        self.node("Pad", [self.values[source], pads], name)
+
+    def _double(self, operator: Operator, name: str) -> None:
+        source, (output,) = operator.inputs[0], operator.outputs
+        if not self._is_scaled(source, output, 2) or not operator.half_pixel_centers:
+            raise UnknownLayout("a resize that is not to double size, with pixels' centres at their halves")
+        scales = self._constant(f"{name}.scales", np.array([1, 1, 2, 2], np.float32))
+        self.node("Resize", [self.values[source], "", scales], name, mode="linear")
+
+    def _is_scaled(self, source: int, output: int, by: float) -> bool:
+        before, after = self._tensors[source].shape, self._tensors[output].shape
+        return after[1:3] == (before[1] * by, before[2] * by)
 
     def _reshape(self, operator: Operator, name: str) -> None:
         """Flattens a head's grid into (n, priors, values); the grid is NHWC in the file's order."""

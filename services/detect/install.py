@@ -13,6 +13,8 @@ from services.detect.convert import CONVERTERS
 from services.detect.fetch import FetchError, fetch
 
 DEFAULT_NAMES = ("face", "plate")
+AUDIT_NAMES = ("audit-face", "text")
+"""What the auditor looks with."""
 _TIMEOUT_S = 300.0
 
 

@@ -1,6 +1,6 @@
 """Reads the parts of a TFLite file that a convolutional network needs, straight from its flatbuffer tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,18 @@ from flatbuffers.table import Table
 from numpy.typing import NDArray
 
 _DTYPES: dict[int, np.dtype[Any]] = {0: np.dtype(np.float32), 1: np.dtype(np.float16), 2: np.dtype(np.int32)}
-_OPERATORS = {0: "ADD", 2: "CONCATENATION", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 22: "RESHAPE"}
+_OPERATORS = {
+    0: "ADD",
+    2: "CONCATENATION",
+    3: "CONV_2D",
+    4: "DEPTHWISE_CONV_2D",
+    6: "DEQUANTIZE",
+    17: "MAX_POOL_2D",
+    19: "RELU",
+    22: "RESHAPE",
+    23: "RESIZE_BILINEAR",
+    34: "PAD",
+}
 _SAME = 0
 _ACTIVATIONS = {0: "", 3: "RELU6"}
 # Place of the fused activation among the options of a convolution: a depthwise one has its multiplier before it.
@@ -38,6 +49,7 @@ class Operator:
     outputs: tuple[int, ...]
     stride: tuple[int, int] = (1, 1)
     activation: str = ""
+    half_pixel_centers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +69,7 @@ def read_network(data: bytes) -> Network:
     codes = [max(code.number(0, ft.Int8Flags), code.number(3, ft.Int32Flags)) for code in model.nodes(1)]
     graph = next(model.nodes(2))
     tensors = tuple(_tensor(node, buffers) for node in graph.nodes(0))
-    operators = tuple(_operator(node, codes) for node in graph.nodes(3))
+    operators = tuple(_operator(node, codes, tensors) for node in graph.nodes(3))
     return Network(tensors, operators, graph.numbers(1), graph.numbers(2))
 
 
@@ -70,16 +82,20 @@ def _tensor(node: "_Node", buffers: list[NDArray[Any]]) -> Tensor:
     return Tensor(shape, raw.view(_DTYPES[kind]).reshape(shape) if raw.size else None)
 
 
-def _operator(node: "_Node", codes: list[int]) -> Operator:
+def _operator(node: "_Node", codes: list[int], tensors: Sequence[Tensor]) -> Operator:
     code = codes[node.number(0, ft.Uint32Flags)]
     if code not in _OPERATORS:
         raise UnknownLayout(f"operator number {code}")
     kind, inputs, outputs = _OPERATORS[code], node.numbers(1), node.numbers(2)
+    if kind == "RESIZE_BILINEAR":
+        return Operator(kind, inputs, outputs, half_pixel_centers=bool(node.node(4).number(3, ft.BoolFlags)))
     if kind not in _ACTIVATION_SLOT:
         return Operator(kind, inputs, outputs)
     options = node.node(4)
     activation = options.number(_ACTIVATION_SLOT[kind], ft.Int8Flags)
-    if options.number(0, ft.Int8Flags) != _SAME or activation not in _ACTIVATIONS:
+    # To a kernel of one pixel all paddings are the same.
+    padded = options.number(0, ft.Int8Flags) == _SAME or tensors[inputs[1]].shape[1:3] == (1, 1)
+    if not padded or activation not in _ACTIVATIONS:
         raise UnknownLayout(f"{kind} with other padding than SAME or activation {activation}")
     stride = (options.number(2, ft.Int32Flags), options.number(1, ft.Int32Flags))
     return Operator(kind, inputs, outputs, stride, _ACTIVATIONS[activation])

@@ -60,8 +60,12 @@ def write_repository(
 
 
 def installed_names(models_dir: Path) -> list[str]:
-    """The detectors whose models are installed. Raises ModelMissing if there are none."""
-    names = [name for name, entry in catalogue().items() if (models_dir / entry.stored).exists()]
+    """The line's detectors whose models are installed. Raises ModelMissing if there are none."""
+    names = [
+        name
+        for name, entry in catalogue().items()
+        if not name.startswith("audit-") and (models_dir / entry.stored).exists()
+    ]
     if not names:
         raise ModelMissing("no model is installed: run `veil models install`")
     return names

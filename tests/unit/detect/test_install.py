@@ -217,7 +217,7 @@ def test_the_command_ends_with_a_status(
 def test_the_shipped_catalogue_is_complete() -> None:
     catalogues.catalogue.cache_clear()
     known = catalogues.catalogue()
-    assert set(known) == {"face", "plate", "person", "text"}
+    assert set(known) == {"face", "plate", "person", "text", "audit-face"}
     assert len({entry.stored for entry in known.values()}) == len(known)
     assert all(entry.convert in installing.CONVERTERS for entry in known.values())
 

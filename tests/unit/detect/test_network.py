@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from services.detect.blazeface import BlazeFaceDetector
 from services.detect.centerface import FaceDetector
 from services.detect.interface import DetectorError, Image, Tensors
 from services.detect.network import NetworkDetector
@@ -47,7 +48,12 @@ def _text_shapes(height: int, width: int) -> Sequence[tuple[int, ...]]:
     return [(1, height, width)]
 
 
+def _audit_face_shapes(height: int, width: int) -> Sequence[tuple[int, ...]]:
+    return [(height // 4 * (width // 4), 16), (height // 4 * (width // 4), 1)]
+
+
 _ALL = [
+    (BlazeFaceDetector, _audit_face_shapes, 2),
     (FaceDetector, _face_shapes, 3),
     (PlateDetector, _plate_shapes, 2),
     (PersonDetector, _person_shapes, 2),
