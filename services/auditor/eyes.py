@@ -13,6 +13,7 @@ from services.detect.catalogue import catalogue, default_models_dir, read_model
 from services.detect.interface import Boxes, Detector, Image
 from services.detect.onnx_runtime import OnnxSession
 from services.detect.text import TextDetector
+from services.media.badge import badge_of
 from services.media.picture import Picture
 
 Box = tuple[float, float, float, float]
@@ -56,13 +57,18 @@ class IndependentEyes:
         self._detectors, self._least, self._timeout_s = detectors, least, timeout_s
 
     def look(self, picture: Picture, image: Image) -> Sequence[Find]:
-        """See `Eyes`. What lies under a mask is left out."""
+        """See `Eyes`. What lies under a mask, and the line's own badge, is left out."""
         covered = covered_map(picture)
         finds = []
         for kind, detector in self._detectors.items():
             (boxes,) = detector.detect([image], self._timeout_s)
             finds += [find for find in _finds(kind, boxes) if find.score >= self._least[kind]]
-        return [find for find in finds if covered_share(covered, find.box) < COVERED]
+        badge = badge_of(picture)
+        return [
+            find
+            for find in finds
+            if covered_share(covered, find.box) < COVERED and not (badge and _lies_in(find.box, badge))
+        ]
 
 
 def load_eyes(
@@ -78,6 +84,13 @@ def load_eyes(
         session = OnnxSession(read_model("text", folder), threads)
         detectors["plate"] = TextDetector(session, catalogue()["text"].stamp, least["plate"])
     return IndependentEyes(detectors, least, timeout_s)
+
+
+def _lies_in(box: Box, badge: tuple[int, int, int, int]) -> bool:
+    """True where a box's middle lies in the badge and most of it as well: its text is found a little too large."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    inside = badge[0] <= x <= badge[2] and badge[1] <= y <= badge[3]
+    return inside and box[3] - box[1] <= 1.3 * (badge[3] - badge[1]) and box[2] - box[0] <= 1.3 * (badge[2] - badge[0])
 
 
 def _finds(kind: str, boxes: Boxes) -> Sequence[Find]:

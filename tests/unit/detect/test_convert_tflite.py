@@ -153,8 +153,11 @@ def test_the_onnx_file_computes_what_the_tflite_file_means() -> None:
         assert np.allclose(ours, _expected(images), atol=1e-4)
 
 
-def test_a_convolution_with_other_padding_is_refused() -> None:
+def test_a_convolution_with_other_padding_is_refused_unless_it_needs_none() -> None:
     w = _network()
+    read_network(w.file(*w.ends, padding=1))
+    wide = w.weights(_RNG.normal(size=(4, 3, 3, 3)))
+    w.operator("CONV_2D", [w.ends[0][0], wide, w.weights(_STEM_BIAS)], [w.tensor((1, 2, 2, 4))], (1, 0))
     with pytest.raises(UnknownLayout, match="padding"):
         read_network(w.file(*w.ends, padding=1))
 
