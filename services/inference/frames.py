@@ -7,6 +7,7 @@ import time
 from google.protobuf.message import DecodeError
 
 from services.bus.interface import InvalidMessage, Message
+from services.policy.model import AT_DECODER
 from services.schema import pb
 
 # Detection pictures are at most a few megapixels; what a frame states bounds the memory it may take.
@@ -16,6 +17,7 @@ _MOST_FRAMES = 1 << 53
 _MOST_NAMES = 16
 _MOST_VIEWS = 80
 _LONGEST_DETAIL = 500
+_LONGEST_SAID = 200
 # Names go on to topics that hold no pictures: they must not be pieces of one.
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 # An epoch far ahead of the clock would make every later stage take the camera's real frames for old ones.
@@ -62,8 +64,24 @@ def _fault_of_frame(frame: pb.DetectFrame) -> str:
         return "a detect frame with too many detectors, hops or results"
     if len(frame.views) > _MOST_VIEWS or not all(_is_true(view, frame) for view in frame.views):
         return "a detect frame with views that can't be true"
+    if frame.views and not _is_whole(frame.views[0], frame):
+        return "a detect frame whose first view is not the whole picture"
+    if not all(_may_come(result) for result in frame.results):
+        return "a detect frame with results that no decoder gives"
     names = (*frame.detectors, *(hop.stage for hop in frame.trace), *(result.detector for result in frame.results))
     return "" if all(_NAME.fullmatch(name) for name in names) else "a detect frame with names that are none"
+
+
+def _may_come(result: pb.DetectorResult) -> bool:
+    """Only what runs at the decoder is taken from it: any other result would stand for a detector that never ran."""
+    said = (result.model, result.version, result.reason)
+    return result.detector in AT_DECODER and max(map(len, said)) <= _LONGEST_SAID
+
+
+def _is_whole(view: pb.View, frame: pb.DetectFrame) -> bool:
+    """Parts only add to it: what is in none of the views would count as looked at."""
+    shown = (view.source_x, view.source_y, view.source_width, view.source_height)
+    return shown == (0, 0, frame.source_width, frame.source_height)
 
 
 def _is_true(view: pb.View, frame: pb.DetectFrame) -> bool:

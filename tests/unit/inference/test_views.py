@@ -87,3 +87,24 @@ def test_views_that_can_not_be_true_are_refused(make: Make, fields: dict[str, fl
     stage.submit(frame(views=[pb.View(**good)]))
     with pytest.raises(InvalidMessage, match="views"):
         stage.submit(frame(views=[pb.View(**(good | fields))]))
+
+
+def test_i2_views_that_leave_a_part_of_the_picture_out_are_refused(make: Make) -> None:
+    half = pb.View(width=64, height=30, source_width=64, source_height=144)
+    with pytest.raises(InvalidMessage, match="whole picture"):
+        make(Scripted("face", nothing)).submit(frame(views=[half]))
+
+
+def test_what_ran_at_the_decoder_is_passed_on(make: Make) -> None:
+    moved = pb.DetectorResult(detector="motion", model="background", version="1", status=pb.DetectorResult.RAN)
+    stage = make(Scripted("face", nothing))
+    stage.submit(frame(results=[moved]))
+    (message,) = wait(stage, 1)
+    assert statuses(message) == {"face": pb.DetectorResult.RAN, "motion": pb.DetectorResult.RAN}
+
+
+@pytest.mark.parametrize("fields", [{"detector": "face"}, {"reason": "x" * 300}, {"model": "x" * 300}])
+def test_i2_i3_nothing_else_is_taken_from_the_decoder(make: Make, fields: dict[str, str]) -> None:
+    keys = {"detector": "motion", "status": pb.DetectorResult.RAN} | fields
+    with pytest.raises(InvalidMessage, match="no decoder gives"):
+        make(Scripted("face", nothing)).submit(frame(results=[pb.DetectorResult(**keys)]))
