@@ -66,7 +66,7 @@ class KafkaServer:
         self._partitions = partitions
         self.data_folders = [(data_dir or self.folder).absolute() / f"data-{node}" for node in self._nodes]
         self._heap_mb = heap_mb
-        self._cluster = urlsafe_b64encode(uuid.uuid5(uuid.NAMESPACE_URL, str(self.folder)).bytes).decode().rstrip("=")
+        self._cluster = cluster_id(self.folder)
         self._processes: list[ServerProcess] = []
 
     @property
@@ -191,6 +191,13 @@ class KafkaServer:
         if done.returncode:
             said = (done.stdout + done.stderr).decode(errors="replace")
             raise StartError(f"Kafka's storage could not be made:\n{said[-1000:]}")
+
+
+def cluster_id(folder: Path) -> str:
+    """The cluster's name (22 characters, base64url of a UUID): the same for the same folder."""
+    name = urlsafe_b64encode(uuid.uuid5(uuid.NAMESPACE_URL, str(folder)).bytes).decode().rstrip("=")
+    # Kafka's tools take a name that begins with a dash for an option.
+    return f"V{name[1:]}"
 
 
 def _java(main: str, arguments: Sequence[str], options: Sequence[str] = ()) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from deploy.stack import kafka_install
 from deploy.stack.certificates import make_certificates
-from deploy.stack.kafka import KafkaServer
+from deploy.stack.kafka import KafkaServer, cluster_id
 from deploy.stack.kafka_config import BrokerPorts, broker_config
 from services.bus.kafka_settings import KafkaSettings
 
@@ -72,3 +72,10 @@ def test_certificates_are_made_once_and_the_authoritys_key_is_not_kept(tmp_path:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
     assert [name for name, content in first.items() if b"PRIVATE KEY" in content] == ["broker.pem"]
     assert (tmp_path / "broker.pem").stat().st_mode & 0o077 == 0
+
+
+def test_no_cluster_is_named_like_an_option() -> None:
+    names = [cluster_id(Path(f"/srv/veil/{number}")) for number in range(500)]
+    assert len(set(names)) == 500
+    assert {len(name) for name in names} == {22}
+    assert not any(name.startswith("-") for name in names)
