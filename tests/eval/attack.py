@@ -90,15 +90,22 @@ def maskings_for(attacker: Attacker) -> int:
 
 
 def against(attacker: Attacker, faces: FaceSet, clean: Features, masked: NDArray[np.uint8]) -> Rank1:
-    """One attacker against (times, n, height, width, 3) maskings of a face set."""
+    """One attacker against (times, n, height, width, 3) maskings of a face set; means over its splits."""
     looks = np.stack([attacker.look(pictures) for pictures in masked])
-    known, asked = faces.people[faces.known], faces.people[~faces.known]
-    probes = looks[:, ~faces.known].reshape(-1, looks.shape[-1])
-    gallery = looks[:, faces.known].reshape(-1, looks.shape[-1])
-    asked_each = np.tile(asked, len(masked))
-    naive = attacker.scores(clean[faces.known], known, probes)
-    parrot = attacker.scores(gallery, np.tile(known, len(masked)), probes)
-    return Rank1(named(naive, asked_each), named(parrot, asked_each), linked(parrot, asked, len(masked)))
+    rounds = [_with_gallery(attacker, faces.people, known, clean, looks) for known in faces.splits()]
+    return Rank1(*(float(mean) for mean in np.mean(rounds, axis=0)))
+
+
+def _with_gallery(
+    attacker: Attacker, people: Labels, known: NDArray[np.bool_], clean: Features, looks: Features
+) -> tuple[float, float, float]:
+    """What is named naively, by a parrot, and linked, where the attacker has the pictures that are known."""
+    times, asked = len(looks), people[~known]
+    probes, gallery = (looks[:, chosen].reshape(-1, looks.shape[-1]) for chosen in (~known, known))
+    asked_each = np.tile(asked, times)
+    naive = attacker.scores(clean[known], people[known], probes)
+    parrot = attacker.scores(gallery, np.tile(people[known], times), probes)
+    return named(naive, asked_each), named(parrot, asked_each), linked(parrot, asked, times)
 
 
 def named(scores: NDArray[np.float32], people: Labels) -> float:
@@ -126,7 +133,7 @@ def summary(found: Mapping[str, Rank1], probes: int) -> dict[str, object]:
 
 
 def interval(share: float, trials: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share. Several maskings of one probe count once: they show one picture."""
+    """Wilson's 95 % interval of a share. Several maskings of one probe count once, and so do the splits."""
     spread = _Z95**2 / trials
     centre = (share + spread / 2) / (1 + spread)
     half = _Z95 / (1 + spread) * sqrt(share * (1 - share) / trials + spread / (4 * trials))

@@ -16,6 +16,9 @@ Pictures = NDArray[np.uint8]
 PixelBox = tuple[int, int, int, int]
 """Even x1, y1, x2, y2 within a picture."""
 
+SPLITS = 8
+"""How often a face set is split into what the attacker has and what he is asked."""
+
 _LFW_BOX = (
     52,
     42,
@@ -28,13 +31,13 @@ _DRAWN_SIDE = 64
 
 @dataclass(frozen=True)
 class FaceSet:
-    """Several pictures of each person; every other one is the attacker's to keep, he has to name the rest.
+    """Several pictures of each person; half of them are the attacker's to keep, he has to name the rest.
 
     Attributes:
         scenes: whole pictures; all that is outside the box can be seen, and is left out of the attack.
         box: what is masked in each of them.
         people: (n,) whose face it is, from 0.
-        known: (n,) bool, in the attacker's gallery.
+        known: (n,) bool, in the attacker's gallery: every other picture.
     """
 
     name: str
@@ -52,6 +55,20 @@ class FaceSet:
     def chance(self) -> float:
         """Rank-1 of one who guesses."""
         return 1.0 / (int(self.people.max()) + 1)
+
+    def splits(self) -> Iterator[NDArray[np.bool_]]:
+        """What is known, SPLITS times: every other picture first, then halves of each person's by chance.
+
+        Which half an attacker has is luck, and a single split of 240 probes leaves a percent to it.
+        """
+        yield self.known
+        random = np.random.default_rng(0)
+        for _ in range(SPLITS - 1):
+            known = np.zeros(len(self.people), np.bool_)
+            for person in np.unique(self.people):
+                own = np.flatnonzero(self.people == person)
+                known[random.choice(own, int(self.known[own].sum()), replace=False)] = True
+            yield known
 
 
 def cropped(scenes: Pictures, box: PixelBox) -> Pictures:

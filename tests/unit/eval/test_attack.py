@@ -9,7 +9,7 @@ import pytest
 from tests.eval.attack import interval, linked, named, over
 from tests.eval.attackers import likelihood, nearest, regression
 from tests.eval.curves import Chart, Series
-from tests.eval.faces import drawn
+from tests.eval.faces import SPLITS, drawn
 from tests.eval.plates import is_read, is_readable
 from tests.eval.reader import Reading
 from tests.eval.treatments import mosaicked, plain_mosaic
@@ -37,6 +37,13 @@ def test_where_all_look_alike_the_attacker_guesses() -> None:
 def test_linked_probes_add_up_and_rounds_stay_apart() -> None:
     scores = np.array([[0.0, 1.0], [3.0, 0.0], [0.0, 1.0], [0.0, 1.0]], np.float32)
     assert linked(scores, np.array([0, 0]), times=2) == 0.5
+
+
+def test_every_split_leaves_the_attacker_half_of_each_person() -> None:
+    faces = drawn(people=3)
+    splits = list(faces.splits())
+    assert len({known.tobytes() for known in splits}) == len(splits) == SPLITS
+    assert all(known[faces.people == person].sum() == 3 for known in splits for person in range(3))
 
 
 def test_an_interval_holds_its_share_and_shrinks_with_trials() -> None:
