@@ -29,7 +29,8 @@ from services.policy.model import Profile
 from tests.bench.processes import Usage, measured
 from tests.bench.soak import growth
 from tests.eval.exposure import by_pixels
-from tests.eval.programs import deface_command, veil_command, write_policy
+from tests.eval.peers import deface_command
+from tests.eval.programs import veil_command, write_policy
 from tests.support.scene_plans import MIXED, draw
 from tests.support.scene_sources import REPOSITORY, SHARED_DATA, package_sources, shared_sources
 from tests.support.scenes import Truth, VideoWriter, generate

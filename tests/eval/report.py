@@ -93,7 +93,7 @@ def _exposure_rows(whole: Mapping[str, Mapping[str, Any]]) -> Iterator[_Row]:
         for kind, ours in programs["veil evidence"]["goal"].items():
             others = {
                 name: f"{programs[name]['goal'][kind]['exposed_share']:.2%}"
-                for name in ("per-frame detection", "deface")
+                for name in ("per-frame detection", "deface", "faceblur")
                 if name in programs and programs[name]["goal"].get(kind, {}).get("frames")
             }
             against = ", ".join(f"{name} {share}" for name, share in others.items())

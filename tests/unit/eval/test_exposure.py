@@ -89,6 +89,12 @@ def test_pixels_refuse_a_video_that_lost_a_frame(tmp_path: Path, clear: list[np.
         by_pixels(write(tmp_path / "a.mp4", clear), write(tmp_path / "b.mp4", clear[:5]), truth_of(*[()] * 6))
 
 
+def test_what_a_program_cuts_off_shows_nothing(tmp_path: Path, clear: list[np.ndarray]) -> None:
+    source, output = write(tmp_path / "a.mp4", clear), write(tmp_path / "b.mp4", clear[:5])
+    exposure = by_pixels(source, output, truth_of(*[(true_box(),)] * 6), cut=True)
+    assert exposure.total("face") == Count(6, 5, 1, 1, 1)
+
+
 def test_the_goal_counts_from_its_height_on() -> None:
     exposure = Exposure({("face", 12): Count(100, 90, 3, 3, 3), ("face", 24): Count(10, 1, 2, 1, 0)})
     exposure += Exposure({("face", 24): Count(10, 0, 1, 0, 0), ("plate", 12): Count(5, 5, 1, 1, 1)})
