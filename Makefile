@@ -62,7 +62,7 @@ bench-stack: models triton ## Kafka path, CPU, latency and Triton of the stack: 
 	$(BIN)/python -m tests.bench.stack $(ARGS)
 
 .PHONY: stack
-stack: models triton ## Kafka, Triton, two cameras and the five services, in the background; ARGS="--fused" and others: --help
+stack: models triton ## Kafka, Triton, two cameras, the five services and the auditor, in the background; ARGS="--fused" and others: --help
 	$(BIN)/python -m deploy.stack up $(ARGS)
 
 .PHONY: stack-down

@@ -10,6 +10,8 @@ from deploy.stack.process import ServerProcess
 
 STAGES = ("decoder", "inference", "tracker", "renderer", "encoder")
 FUSED = ("decoder", "inference", "tracker", "renderer+encoder")
+AUDITOR = "auditor"
+"""Beside the line: it reads what viewers read."""
 
 _ASK_S = 2.0
 _READY_S = 60.0

@@ -16,14 +16,16 @@ from deploy.stack.media_server import MediaServer
 from deploy.stack.ports import free_ports
 from deploy.stack.process import ServerProcess, StartError
 from deploy.stack.secret_files import write_secret
-from deploy.stack.services import FUSED, STAGES, ServiceProcess, principal_of
+from deploy.stack.services import AUDITOR, FUSED, STAGES, ServiceProcess, principal_of
 from deploy.stack.site import CameraPlan, write_site
 from deploy.stack.triton import TritonServer
 from deploy.triton import environment
+from services.auditor.eyes import MODELS
 from services.bus.interface import Start
 from services.bus.kafka import KafkaBus
 from services.bus.kafka_settings import KafkaSettings
 from services.bus.topics import VIDEO_REDACTED
+from services.detect.catalogue import ModelMissing, default_models_dir, read_model
 from services.policy.site import load_site
 from services.schema import pb
 
@@ -42,6 +44,7 @@ class StackOptions:
         secure: TLS, passwords and access rules on the broker.
         triton: detectors in Triton; without, in the inference processes.
         fused: renderer and encoder in one process.
+        auditor: looks at what comes out; left out, in one sentence, where its models are not installed.
         env: further variables of the services, such as VEIL_RUNNER_….
     """
 
@@ -49,6 +52,7 @@ class StackOptions:
     secure: bool = True
     triton: bool = True
     fused: bool = False
+    auditor: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -64,7 +68,7 @@ class Stack:
     Attributes:
         kafka, triton, media: the servers; `triton` is None where options say so.
         cameras: process of each camera.
-        services: the replicas of each service, by stage, or by stages joined with "+" where fused.
+        services: the replicas of each service, by stage, or by stages joined with "+" where fused; and the auditor.
     """
 
     def __init__(
@@ -215,6 +219,8 @@ class Stack:
             closed = self.wait_for_frames()
         for camera, why in closed.items():
             self._say(f"{camera} shows nothing yet, its frames are closed: {why}")
+        if self.options.auditor:
+            self._start_auditor()
 
     def _start_triton(self) -> None:
         environment.install()
@@ -246,12 +252,25 @@ class Stack:
                 service.wait_ready()
         self.restart(self.service("decoder"))
 
+    def _start_auditor(self) -> None:
+        try:
+            for model in MODELS.values():
+                read_model(model, default_models_dir())
+        except ModelMissing as missing:
+            self._say(f"No auditor looks at what comes out, since {missing}")
+            return
+        with self._step("auditor"):
+            self.services[AUDITOR] = []
+            self.scale(AUDITOR, 1)
+
     def _service(self, name: str, replica: int) -> ServiceProcess:
         return ServiceProcess(name, replica, next(self._ports), self.folder / "services", self._env(name))
 
     def _env(self, service: str) -> dict[str, str]:
-        env = {"VEIL_SERVICE_SITE": str(self.site_file), "VEIL_KEYS_FOLDER": str(self.keys)}
-        env |= self.kafka.env(principal_of(service))
+        env = self.kafka.env(principal_of(service))
+        if service != AUDITOR:
+            # The auditor sees what viewers see: it is told neither cameras nor keys.
+            env |= {"VEIL_SERVICE_SITE": str(self.site_file), "VEIL_KEYS_FOLDER": str(self.keys)}
         if self.triton is not None and "inference" in service:
             env |= {"VEIL_INFERENCE_HOME": "triton", "VEIL_INFERENCE_TRITON_URLS": self.triton.grpc}
         return {**env, **self.options.env}

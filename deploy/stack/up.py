@@ -11,6 +11,7 @@ from deploy.samples import sample
 from deploy.stack import state
 from deploy.stack.down import take_down
 from deploy.stack.process import StartError
+from deploy.stack.services import AUDITOR
 from deploy.stack.site import CameraPlan
 from deploy.stack.stack import Stack, StackOptions
 from deploy.triton.environment import EnvironmentMissing
@@ -33,6 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plain", action="store_true", help="Kafka without TLS, passwords and access rules")
     parser.add_argument("--no-triton", action="store_true", help="detectors in the inference process")
     parser.add_argument("--fused", action="store_true", help="renderer and encoder in one process")
+    parser.add_argument("--no-auditor", action="store_true", help="nothing looks whether a face or plate still shows")
 
 
 def up(given: argparse.Namespace) -> int:
@@ -70,7 +72,13 @@ def plans(videos: Sequence[Path], cameras: int) -> list[CameraPlan]:
 
 def options_of(given: argparse.Namespace) -> StackOptions:
     """What the command line asks for."""
-    return StackOptions(brokers=given.brokers, secure=not given.plain, triton=not given.no_triton, fused=given.fused)
+    return StackOptions(
+        brokers=given.brokers,
+        secure=not given.plain,
+        triton=not given.no_triton,
+        fused=given.fused,
+        auditor=not given.no_auditor,
+    )
 
 
 def show(folder: Path, entries: Sequence[state.Entry]) -> None:
@@ -103,3 +111,5 @@ Each service has /ready, /live and /metrics. Try next:
   ffplay -rtsp_transport tcp {stack.media.url(f"masked/{first}")}
   make stack-status
   make stack-down""")
+    if AUDITOR in stack.services:
+        _console.print(f"  veil tail audit --env {folder}/{AUDITOR}.env")

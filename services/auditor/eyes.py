@@ -20,6 +20,8 @@ Box = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels."""
 
 KINDS = ("face", "plate")
+MODELS = {"face": "audit-face", "plate": "text"}
+"""Kind → the model in the catalogue that finds it."""
 
 COVERED = 0.8
 """Share of a find under flat structure from which it is the mask that looks like something."""
@@ -78,11 +80,11 @@ def load_eyes(
     folder = models_dir or default_models_dir()
     detectors: dict[str, Detector] = {}
     if "face" in kinds:
-        session = OnnxSession(read_model("audit-face", folder), threads)
-        detectors["face"] = BlazeFaceDetector(session, catalogue()["audit-face"].stamp, least["face"])
+        session = OnnxSession(read_model(MODELS["face"], folder), threads)
+        detectors["face"] = BlazeFaceDetector(session, catalogue()[MODELS["face"]].stamp, least["face"])
     if "plate" in kinds:
-        session = OnnxSession(read_model("text", folder), threads)
-        detectors["plate"] = TextDetector(session, catalogue()["text"].stamp, least["plate"])
+        session = OnnxSession(read_model(MODELS["plate"], folder), threads)
+        detectors["plate"] = TextDetector(session, catalogue()[MODELS["plate"]].stamp, least["plate"])
     return IndependentEyes(detectors, least, timeout_s)
 
 

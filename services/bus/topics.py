@@ -64,4 +64,4 @@ TOPICS: tuple[Topic, ...] = (
 
 def dead_letters_of(topic: Topic) -> Topic:
     """The topic that takes the reasons why messages of `topic` were refused; never their payloads."""
-    return Topic(f"{topic.name}.dlq", "DeadLetter", topic.readers, (), False, _DAYS, audience=("auditor",))
+    return Topic(f"{topic.name}.dlq", "DeadLetter", topic.readers, (), False, _DAYS, audience=("console",))

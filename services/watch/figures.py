@@ -14,6 +14,7 @@ _SUMS = {
     "encoded": ("veil_encoder_frames_total",),
     "closed": ("veil_encoder_closed_frames_total", "veil_encoder_dropped_frames_total"),
     "shed": ("veil_decoder_shed_total",),
+    "suspects": ("veil_auditor_suspects_total",),
     "cpu_s": ("process_cpu_seconds_total",),
     "memory": ("process_resident_memory_bytes",),
 }

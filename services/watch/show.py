@@ -83,9 +83,11 @@ def _summary(view: View) -> Text:
     closed = "no frames encoded" if view.closed is None else f"{view.closed:.1%} of frames closed"
     waiting = [f"{topic} {count}" for topic, count in view.lag.items() if count]
     parts = [closed, f"{view.shed} shed", f"lag: {', '.join(waiting) or 'none'}"]
+    if view.suspects:
+        parts.insert(0, f"{view.suspects} suspect{'s' if view.suspects > 1 else ''} (veil tail audit)")
     if down:
         parts.insert(0, f"{down} of {len(view.processes)} services down")
-    return Text(" · ".join(parts), style="bold red" if down else "")
+    return Text(" · ".join(parts), style="bold red" if down or view.suspects else "")
 
 
 def _words(passage: Passage) -> str:

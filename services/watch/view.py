@@ -71,6 +71,7 @@ class View:
         lag: by topic.
         closed: share of frames closed or dropped over the last seconds; None where no frame was encoded.
         shed: frames that live cameras dropped, since the decoders began.
+        suspects: what an auditor found open in masked pictures, since it began.
     """
 
     cameras: dict[str, dict[str, Passage]]
@@ -78,6 +79,7 @@ class View:
     lag: dict[str, int] = field(default_factory=dict)
     closed: float | None = None
     shed: int = 0
+    suspects: int = 0
 
     def as_plain_data(self) -> dict[str, Any]:
         """The same as dicts and lists, for JSON."""
@@ -114,6 +116,7 @@ class Watcher:
             lag=_lag(spans),
             closed=closed / encoded if encoded else None,
             shed=round(sum(span.sum("shed") for span in spans)),
+            suspects=round(sum(span.sum("suspects") for span in spans)),
         )
 
     def _span(self, answer: Answer) -> "_Span":

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -77,10 +78,10 @@ def read_units(folder: Path, seconds: float) -> list[pb.RedactedUnit]:
     return units
 
 
-def watch(folder: Path) -> dict[str, dict[str, dict[str, object]]]:
+def watch(folder: Path) -> dict[str, Any]:
     said = run("services", "watch", "--stack", str(folder / state.NAME), "--once", "--json")
     assert said.returncode == 0, said.stderr
-    seen: dict[str, dict[str, dict[str, object]]] = json.loads(said.stdout)
+    seen: dict[str, Any] = json.loads(said.stdout)
     return seen
 
 
@@ -107,6 +108,14 @@ def test_watch_sees_both_cameras_at_each_stage(stack: Path) -> None:
     assert set(seen["cameras"]) == CAMERAS
     for stages in seen["cameras"].values():
         assert set(stages) == STAGES
+
+
+@pytest.mark.models
+def test_the_auditor_runs_beside_the_line(stack: Path) -> None:
+    (auditor,) = [each for each in state.load(stack) if each.name == "auditor"]
+    assert auditor.metrics
+    (seen,) = [each for each in watch(stack)["processes"] if each["name"] == "auditor"]
+    assert seen["problem"] == ""
 
 
 def test_a_second_start_says_that_it_runs(stack: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,13 +12,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from services.media.encoding import H264Encoder, H264Options
 from services.media.masks import Shades, mask, outer_bounds
 from services.media.picture import Picture
+from services.schema import pb
 from tests.support.scene_sources import package_sources
 from tests.support.scenes import SceneSpec, Subject, TrueBox, Truth, VideoWriter, generate
 
 FPS = 25
 SIZE = (640, 360)
+EPOCH = 1_700_000_000_000_000
 _PADDING = 0.25
 
 SCENE = SceneSpec(
@@ -77,3 +81,19 @@ def write_masked(path: Path, leaks: Sequence[Leak] = (), mode: str = "mosaic") -
         for picture in masked_pictures(leaks, mode):
             writer.write(cv2.cvtColor(picture.data, cv2.COLOR_YUV2RGB_I420))
     return path
+
+
+def redacted_units(
+    pictures: Sequence[Picture], camera: str = "gate", epoch: int = EPOCH, *, live: bool = False
+) -> list[pb.RedactedUnit]:
+    """The pictures as an encoder sends them, an IDR picture every second; with B-frames unless they are live."""
+    options = H264Options("ultrafast" if live else "veryfast", 23, 1, 1.0)
+    encoder = H264Encoder(*SIZE, Fraction(1, FPS), frame_rate=FPS, live=live, options=options)
+    encoded = [unit for number, picture in enumerate(pictures) for unit in encoder.encode(picture, number)]
+    return [
+        pb.RedactedUnit(
+            camera_id=camera, epoch=epoch, seq=unit.pts, keyframe=unit.keyframe, pts=unit.pts, dts=unit.dts, duration=1,
+            time_base_num=1, time_base_den=FPS, width=SIZE[0], height=SIZE[1], payload=unit.payload,
+        )
+        for unit in (*encoded, *encoder.flush())
+    ]  # fmt: skip

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Sequence
-from fractions import Fraction
 
 import pytest
 from prometheus_client import REGISTRY
@@ -16,14 +15,12 @@ from services.bus.interface import Message, Position, Record, TopicPartition
 from services.bus.memory import MemoryBus
 from services.bus.topics import AUDIT, VIDEO_REDACTED
 from services.detect.interface import DetectorError, Image
-from services.media.encoding import H264Encoder, H264Options
 from services.media.picture import Picture
 from services.runtime.runner import Runner
 from services.runtime.settings import RunnerSettings
 from services.schema import pb
-from tests.support.leaks import FPS, SIZE, Leak, masked_pictures
+from tests.support.leaks import EPOCH, FPS, SIZE, Leak, masked_pictures, redacted_units
 
-EPOCH = 1_700_000_000_000_000
 FACE = Find("face", 0.9, (20, 20, 60, 60))
 
 
@@ -44,38 +41,9 @@ class Seen(Eyes):
         return self.finds
 
 
-def units(pictures: Sequence[Picture], camera: str = "gate", epoch: int = EPOCH) -> list[pb.RedactedUnit]:
-    """Encoded with B-frames, in decoding order, an IDR picture every second."""
-    base = Fraction(1, FPS)
-    options = H264Options("veryfast", 23, 1, 1.0)
-    encoder = H264Encoder(*SIZE, base, frame_rate=FPS, live=False, options=options)
-    encoded = [unit for number, picture in enumerate(pictures) for unit in encoder.encode(picture, number)]
-    return [
-        pb.RedactedUnit(
-            camera_id=camera, epoch=epoch, seq=unit.pts, keyframe=unit.keyframe, pts=unit.pts, dts=unit.dts, duration=1,
-            time_base_num=1, time_base_den=FPS, width=SIZE[0], height=SIZE[1], payload=unit.payload,
-        )
-        for unit in (*encoded, *encoder.flush())
-    ]  # fmt: skip
-
-
-def live_units(pictures: Sequence[Picture]) -> list[pb.RedactedUnit]:
-    """As on a broker: in the order of their numbers."""
-    base = Fraction(1, FPS)
-    encoder = H264Encoder(*SIZE, base, frame_rate=FPS, live=True, options=H264Options("ultrafast", 23, 1, 1.0))
-    encoded = [unit for number, picture in enumerate(pictures) for unit in encoder.encode(picture, number)]
-    return [
-        pb.RedactedUnit(
-            camera_id="gate", epoch=EPOCH, seq=unit.pts, keyframe=unit.keyframe, pts=unit.pts, dts=unit.dts,
-            duration=1, time_base_num=1, time_base_den=FPS, width=SIZE[0], height=SIZE[1], payload=unit.payload,
-        )
-        for unit in (*encoded, *encoder.flush())
-    ]  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def clean() -> list[pb.RedactedUnit]:
-    return live_units(list(masked_pictures())[: 3 * FPS])
+    return redacted_units(list(masked_pictures())[: 3 * FPS], live=True)
 
 
 def record(body: pb.RedactedUnit | pb.EndOfStream) -> Record:
@@ -199,7 +167,7 @@ def test_on_the_memory_bus_a_leak_raises_the_metric_and_one_event() -> None:
     before = count("veil_auditor_suspects_total", camera="gate", kind="face")
     loop.start()
     try:
-        for unit in units(pictures):
+        for unit in redacted_units(pictures):
             producer.publish(record(unit))
             # A camera's pace, and time for each look: none of those due is left out.
             time.sleep(0.15)

@@ -13,6 +13,7 @@ from deploy.stack.ports import answers, free_ports
 from deploy.stack.process import StartError
 from deploy.stack.services import ServiceProcess
 from deploy.stack.site import CameraPlan, write_site
+from deploy.stack.stack import Stack, StackOptions
 from services.policy.site import load_site
 
 
@@ -96,3 +97,23 @@ def test_a_service_that_can_not_start_shows_the_end_of_its_log(tmp_path: Path) -
             service.wait_ready(20)
     finally:
         service.kill()
+
+
+def test_without_its_models_the_stack_runs_without_an_auditor_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VEIL_MODELS", str(tmp_path))
+    said: list[str] = []
+    stack = Stack(tmp_path / "stack", [], StackOptions(auditor=True), said.append)
+    stack._start_auditor()
+    (sentence,) = said
+    assert sentence.startswith("No auditor looks at what comes out, since the audit-face model is not installed")
+    assert "auditor" not in stack.services
+
+
+def test_i4_the_auditor_is_told_neither_cameras_nor_keys(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "stack", [], StackOptions(auditor=True))
+    given = stack._env("auditor")
+    assert given["VEIL_KAFKA_USERNAME"] == "auditor"
+    assert not {name for name in given if not name.startswith("VEIL_KAFKA_")}
+    assert "VEIL_KEYS_FOLDER" in stack._env("renderer")

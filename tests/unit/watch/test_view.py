@@ -115,6 +115,12 @@ def test_the_share_of_closed_frames_is_of_the_last_seconds() -> None:
     assert watcher.take([answer(1, encoded=1100, closed=510)]).closed == pytest.approx(0.1)
 
 
+def test_what_an_auditor_suspects_is_told_first() -> None:
+    (line,) = [said for said in lines(Watcher().take([answer(0), answer(0, name="auditor", suspects=2)])) if said]
+    assert line.startswith("2 suspects (veil tail audit) · ")
+    assert "suspect" not in "".join(lines(Watcher().take([answer(0, name="auditor", suspects=0)])))
+
+
 def test_the_table_fits_into_eighty_columns_and_shows_what_is_wrong() -> None:
     watcher = Watcher()
     keys = [(stage, f"camera-{n}") for n in (1, 2) for stage in ("decoder", "inference", "tracker", "renderer")]
