@@ -196,14 +196,19 @@ class EpochWriter:
         results = [self._motion_of(unit, shown, why)] if MOTION in names else []
         if MOTION not in policy.intervals:
             self._motion = None
+        asked = [name for name in names if name not in AT_DECODER]
         side = policy.detection.side_for(self._info.width, self._info.height)
-        overview = self._maker.rgb(shown, side)
-        tiles = self._details_of(policy).turn(overview.shape[0] * overview.shape[1])
-        details = [(tile, self._maker.detail(shown, *tile)) for tile in tiles]
-        picture, views = compose(overview, details, self._info.width, self._info.height)
+        width, height = self._maker.rgb_size(shown, side)
+        picture: NDArray[np.uint8] | None = None
+        views: list[pb.View] = []
+        if asked:
+            # Where nobody is asked nobody looks: a picture would cost time and be one more that can be seen.
+            picture, views = self._composed(shown, side, policy)
+            height, width, _ = picture.shape
         metrics.DETECT_FRAMES.labels(why.value).inc()
-        attached = picture if self._settings.transport == "attached" else None
-        jpeg = _jpeg(picture, self._settings.jpeg_quality) if attached is None else None
+        encoded = self._settings.transport == "encoded"
+        attached = None if encoded else picture
+        jpeg = _jpeg(picture, self._settings.jpeg_quality) if encoded and picture is not None else None
         sealed = None if jpeg is None else self._sealed(FRAMES_DETECT, unit.seq, jpeg)
         frame = pb.DetectFrame(
             camera_id=self._camera_id,
@@ -212,11 +217,11 @@ class EpochWriter:
             has_previous=self._previous_seq is not None,
             previous_seq=self._previous_seq or 0,
             pts=unit.pts,
-            width=picture.shape[1],
-            height=picture.shape[0],
+            width=width,
+            height=height,
             source_width=self._info.width,
             source_height=self._info.height,
-            detectors=[name for name in names if name not in AT_DECODER],
+            detectors=asked,
             captured_us=unit.captured_us,
             motion=self._cadence.motion if self._cadence else 0.0,
             time_base_num=self._info.time_base_num,
@@ -232,6 +237,13 @@ class EpochWriter:
         )
         self._previous_seq = unit.seq
         self._send(Kind.DETECTION, FRAMES_DETECT, pb.DetectMessage(frame=frame), attached, unit.captured_us)
+
+    def _composed(self, shown: av.VideoFrame, side: int, policy: Policy) -> tuple[NDArray[np.uint8], list[pb.View]]:
+        """The picture that detectors see, with the detail tiles whose turn it is, and what is where in it."""
+        overview = self._maker.rgb(shown, side)
+        tiles = self._details_of(policy).turn(overview.shape[0] * overview.shape[1])
+        details = [(tile, self._maker.detail(shown, *tile)) for tile in tiles]
+        return compose(overview, details, self._info.width, self._info.height)
 
     def _details_of(self, policy: Policy) -> Details:
         if self._details is None or self._details.policy is not policy:

@@ -1,5 +1,8 @@
 """Features of logos and pictures: places that look the same at any size and angle, and what is around them."""
 
+import hashlib
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import cv2
@@ -14,6 +17,10 @@ _LOGO_MOST = 400
 _PICTURE_MOST = 6000
 _CONTRAST = 0.02
 """Half of what SIFT's author takes: cameras see logos through haze and dirty glass."""
+
+
+_KNOWN_MOST = 64
+"""Twice as many as can be registered: at most 13 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +43,23 @@ class Features:
         return len(self.size)
 
 
+_known: "OrderedDict[bytes, Features]" = OrderedDict()
+_lock = threading.Lock()
+
+
 def logo_features(logo: Image) -> Features:
-    """The strongest features of a logo, at most 400. A margin of its edge's colour lets its outline count."""
+    """The strongest features of a logo, at most 400; those of the last 64 logos are kept, as each takes 0.1 s."""
+    key = hashlib.sha256(repr(logo.shape).encode() + np.ascontiguousarray(logo).data).digest()
+    with _lock:
+        features = _known.pop(key) if key in _known else _features_of(logo)
+        _known[key] = features
+        while len(_known) > _KNOWN_MOST:
+            _known.popitem(last=False)
+    return features
+
+
+def _features_of(logo: Image) -> Features:
+    """A margin of its edge's colour lets a logo's outline count."""
     height, width, _ = logo.shape
     margin = max(height, width) // 8
     edged = cv2.copyMakeBorder(logo, margin, margin, margin, margin, cv2.BORDER_REPLICATE)

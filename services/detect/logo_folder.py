@@ -26,6 +26,10 @@ _FILE_MOST = 4 << 20
 _GIVEN_MOST = 64 << 20
 
 
+Stamp = tuple[tuple[str, int, int, int], ...]
+"""Name, inode, time of change in ns and size of each file."""
+
+
 class LogoError(Exception):
     """A logo can't be registered or read; the text is one sentence that says what to do."""
 
@@ -55,6 +59,19 @@ class LogoFolder:
                 "remove some with `veil logo remove NAME`"
             )
         return names
+
+    def stamp(self) -> Stamp:
+        """Differs once any logo was added, replaced, changed or removed. Raises LogoError as `names` does."""
+        found = []
+        for name in self.names():
+            try:
+                facts = self._path(name).stat()
+            except FileNotFoundError:
+                continue  # removed meanwhile, or a link to nothing: reading says which
+            except OSError as error:
+                raise LogoError(f"the logo {name} can't be read: {error.strerror}") from error
+            found.append((name, facts.st_ino, max(facts.st_mtime_ns, facts.st_ctime_ns), facts.st_size))
+        return tuple(found)
 
     def read_all(self) -> tuple[Mapping[str, Image], str]:
         """Every logo by its name, and 12 hex digits over names and files. Raises LogoError if one can't be used."""

@@ -13,10 +13,12 @@ from pathlib import Path
 from services import __version__
 from services.detect.catalogue import ModelMissing, catalogue
 from services.detect.interface import Detector, DetectorError
+from services.detect.logo import LogoDetector
 from services.embedded.errors import ExitCode, RunError
 from services.embedded.record import Outcome, Recorder
 from services.embedded.wiring import EmbeddedLine, Listener, embedded_line, told_line
 from services.inference.load import load_detectors
+from services.inference.settings import InferenceSettings
 from services.media.file_sink import part_of
 from services.media.sink import Target
 from services.media.sources import Camera, SourceError, SourceInfo, probe
@@ -35,6 +37,7 @@ _TURN_S = 0.1
 _STOP_S = 20.0
 _DETECTOR_TIMEOUT_S = 30.0
 _OWN_LICENCE = "Apache-2.0"
+"""Of detectors without a network: they are part of Veil."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +163,10 @@ def _probe(path: Path) -> SourceInfo:
 def _detectors(job: RedactJob) -> Mapping[str, Detector]:
     if job.detectors is not None:
         return job.detectors
+    # One set of logos for all of a file: what was registered when its masking began.
+    settings = InferenceSettings(logos_recheck_s=0)
     try:
-        return load_detectors(job.policy.detectors, models_dir=job.models_dir)
+        return load_detectors(job.policy.detectors, settings, job.models_dir)
     except (ModelMissing, DetectorError) as error:
         raise RunError(str(error), ExitCode.MODEL) from error
 
@@ -246,7 +251,7 @@ def _summary(
 
 
 def _model_facts(detector: str, model: str, version: str) -> ModelFacts:
-    if detector in AT_DECODER:
+    if detector in AT_DECODER or (detector, model) == (LogoDetector.name, LogoDetector.model):
         return ModelFacts(detector, model, version, _OWN_LICENCE)
     entry = catalogue().get(detector)
     return ModelFacts(detector, model, version, entry.licence if entry and entry.model == model else "unknown")

@@ -40,7 +40,9 @@ class FrameJob:
         self._image: Image | None = None
         self._opener = opener
         self._decoding = threading.Lock()
-        self.size = message.record.size + (frame.width * frame.height * 3 if self._attachment is None else 0)
+        self.size = message.record.size
+        if self.wanted and self._attachment is None:
+            self.size += frame.width * frame.height * 3
 
     @property
     def done(self) -> bool:

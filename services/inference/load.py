@@ -9,6 +9,7 @@ from services.detect.centerface import FaceDetector
 from services.detect.interface import Detector, DetectorError, Session
 from services.detect.logo import LogoDetector
 from services.detect.logo_folder import LogoError, LogoFolder
+from services.detect.logo_follow import FollowedLogos
 from services.detect.onnx_runtime import OnnxSession
 from services.detect.person import PersonDetector
 from services.detect.plate import PlateDetector
@@ -16,6 +17,7 @@ from services.detect.text import TextDetector
 from services.detect.triton import TritonSession, WrongModel
 from services.detect.triton_servers import TritonServers
 from services.inference.settings import InferenceSettings
+from services.policy.model import AT_DECODER
 
 _log = logging.getLogger(__name__)
 
@@ -25,9 +27,6 @@ _DETECTORS: Mapping[str, Callable[[Session, str, float], Detector]] = {
     "person": PersonDetector,
     "text": TextDetector,
 }
-
-AT_THE_DECODER = frozenset({"motion"})
-"""Detectors that run where pictures come from, since they need all of them: their results come with the frame."""
 
 
 def load_detectors(
@@ -41,7 +40,7 @@ def load_detectors(
     or on Triton, or if no logo is registered; DetectorError if ONNX Runtime can't load a model.
     """
     settings = settings or InferenceSettings()
-    wanted = [name for name in dict.fromkeys(names) if name not in AT_THE_DECODER]
+    wanted = [name for name in dict.fromkeys(names) if name not in AT_DECODER]
     make = _on_triton(settings) if settings.home == "triton" else _in_process(settings, models_dir)
     return {
         name: _logos(settings)
@@ -53,12 +52,9 @@ def load_detectors(
 
 def _logos(settings: InferenceSettings) -> Detector:
     try:
-        logos, stamp = LogoFolder().read_all()
+        return FollowedLogos(LogoFolder(), settings.score_floor, settings.logos_recheck_s)
     except LogoError as error:
         raise ModelMissing(str(error)) from error
-    if not logos:
-        raise ModelMissing("no logo is registered: run `veil logo add NAME PICTURE`")
-    return LogoDetector(logos, stamp, settings.score_floor)
 
 
 def _in_process(settings: InferenceSettings, models_dir: Path | None) -> Callable[[str], Session]:

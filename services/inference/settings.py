@@ -41,6 +41,10 @@ class InferenceSettings(BaseSettings):
     in_flight_mb: int = Field(64, ge=1, le=4096, description="Most pictures in hand, in MB of their messages.")
     score_floor: float = Field(0.03, ge=0.01, le=0.9, description="Lowest score reported to the tracker.")
 
+    logos_recheck_s: float = Field(
+        5.0, ge=0, le=3600, description="Seconds after which the folder of logos is looked at again; 0: never."
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_home(cls, given: dict[str, Any]) -> dict[str, Any]:

@@ -177,14 +177,18 @@ class PictureMaker:
             frame = self._as_420(frame)
         return _rows(frame.planes[0])
 
+    def rgb_size(self, frame: av.VideoFrame, long_side: int) -> tuple[int, int]:
+        """Width and height of what `rgb` makes of the frame."""
+        width, height = _within(frame, long_side)
+        return (height, width) if self._turns % 2 else (width, height)
+
     def rgb(self, frame: av.VideoFrame, long_side: int) -> NDArray[np.uint8]:
         """The frame upright in RGB, (height, width, 3), its longer side at most `long_side`.
 
         Area scaling keeps small faces; swscale does it from YUV in one pass (768×576 to 640×480: 0.8 ms; OpenCV
         linear 0.9 ms, area 3.9 ms).
         """
-        scale = min(1.0, long_side / max(frame.width, frame.height))
-        width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+        width, height = _within(frame, long_side)
         small = self._to_rgb.reformat(frame, width, height, "rgb24", interpolation="AREA", threads=1)
         pixels = _rows(small.planes[0], 3 * width).reshape(height, width, 3)
         return np.ascontiguousarray(np.rot90(pixels, -self._turns) if self._turns else pixels)
@@ -257,6 +261,12 @@ def is_full_range(frame: av.VideoFrame) -> bool:
 
 def _color_range(full: bool) -> ColorRange:
     return ColorRange.JPEG if full else ColorRange.MPEG
+
+
+def _within(frame: av.VideoFrame, long_side: int) -> tuple[int, int]:
+    """Width and height of a frame made smaller until its longer side is at most `long_side`."""
+    scale = min(1.0, long_side / max(frame.width, frame.height))
+    return max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
 
 
 def _rows(plane: av.video.plane.VideoPlane, width: int | None = None) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 """Signs and trade marks on output pixels: while a camera pans, no frame shows them, though looks are a second apart."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -111,8 +112,11 @@ def test_a_registered_logo_is_masked_in_every_frame(
     cv2.imwrite(str(tmp_path / "acme.png"), drawn()[..., ::-1])
     assert CliRunner().invoke(app, ["logo", "add", "acme", str(tmp_path / "acme.png")]).exit_code == 0
     out = tmp_path / "out.mp4"
-    result = CliRunner().invoke(app, ["redact", str(source), str(out), "--kinds", "logo", "--strict"])
+    facts = tmp_path / "summary.json"
+    command = ["redact", str(source), str(out), "--kinds", "logo", "--strict", "--summary", str(facts)]
+    result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.stderr
+    assert [model["licence"] for model in json.loads(facts.read_text())["models"]] == ["Apache-2.0"]
     assert _exposed(source, out, boxes) == []
     assert min(_corner(source, out)) > CLEAR, "and the rest of the picture is shown"
 

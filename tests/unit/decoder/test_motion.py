@@ -58,6 +58,30 @@ def test_its_result_travels_with_every_look_and_no_other_stage_is_asked_for_it(v
     assert list(looks_of(video, "motion").looks[0].detectors) == []
 
 
+@pytest.mark.parametrize("transport", ["attached", "encoded"])
+def test_no_picture_leaves_where_nobody_else_is_asked(transport: str, video: Path) -> None:
+    stages = DecoderSettings.model_validate({"transport": transport})
+    sent, usual = looks_of(video, "motion", stages=stages), looks_of(video, "motion", "face", stages=stages)
+    assert {look.WhichOneof("payload") for look in sent.looks} == {None}
+    assert {look.WhichOneof("payload") for look in usual.looks} == {"attached" if transport == "attached" else "jpeg"}
+    assert all(image is None for image in sent.images)
+    for look, other in zip(sent.looks, usual.looks, strict=True):
+        assert (look.seq, look.width, look.height) == (other.seq, other.width, other.height)
+        assert motion(look).boxes == motion(other).boxes
+
+
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_a_picture_goes_with_the_looks_whose_turn_it_is_for_a_detector(rotation: int, tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", frames=90, size=SIZE, rotation=rotation, paint=paint)
+    sent = looks_of(path, "motion", "text")
+    asked = [list(look.detectors) for look in sent.looks]
+    assert sorted(map(list, set(map(tuple, asked)))) == [[], ["text"]]
+    for look, image in zip(sent.looks, sent.images, strict=True):
+        assert (image is not None) == look.attached == bool(look.detectors)
+        assert image is None or image.shape == (look.height, look.width, 3)
+    assert len({(look.width, look.height) for look in sent.looks}) == 1
+
+
 def test_a_policy_without_it_gets_none(video: Path) -> None:
     assert not any(look.results for look in looks_of(video, "face").looks)
 

@@ -9,7 +9,7 @@ from services.bus.interface import InvalidMessage
 from services.detect.interface import Boxes, Image
 from services.inference.views import joined
 from services.schema import pb
-from tests.unit.inference.harness import Make, Scripted, box, frame, nothing, statuses, wait
+from tests.unit.inference.harness import Make, Scripted, box, frame, message_of, nothing, statuses, wait
 
 FRAME = pb.DetectFrame(width=160, height=180, source_width=640, source_height=480)
 WHOLE = pb.View(width=160, height=120, source_width=640, source_height=480)
@@ -101,6 +101,27 @@ def test_what_ran_at_the_decoder_is_passed_on(make: Make) -> None:
     stage.submit(frame(results=[moved]))
     (message,) = wait(stage, 1)
     assert statuses(message) == {"face": pb.DetectorResult.RAN, "motion": pb.DetectorResult.RAN}
+
+
+@pytest.mark.parametrize("asked", [[], ["face"]])
+def test_i1_i2_without_a_picture_the_results_pass_and_whoever_is_asked_fails(make: Make, asked: list[str]) -> None:
+    moved = pb.DetectorResult(detector="motion", model="background", version="1", status=pb.DetectorResult.RAN)
+    sizes = {"width": 64, "height": 48, "source_width": 128, "source_height": 144}
+    look = pb.DetectFrame(camera_id="cam", epoch=5, detectors=asked, results=[moved], **sizes)
+    message = message_of(pb.DetectMessage(frame=look))
+    stage = make(Scripted("face", nothing), in_flight_mb=1)
+    stage.submit(message)
+    (answer,) = wait(stage, 1)
+    failed = dict.fromkeys(asked, pb.DetectorResult.FAILED)
+    assert statuses(answer) == {"motion": pb.DetectorResult.RAN, **failed}
+
+
+def test_i7_frames_without_a_picture_take_no_room_for_one(make: Make) -> None:
+    sizes = {"width": 2000, "height": 2000, "source_width": 2000, "source_height": 2000}
+    stage = make(Scripted("face", nothing), in_flight_mb=1)
+    for seq in range(9):
+        stage.submit(message_of(pb.DetectMessage(frame=pb.DetectFrame(camera_id="cam", epoch=5, seq=seq, **sizes))))
+    assert len(wait(stage, 9)) == 9
 
 
 @pytest.mark.parametrize("fields", [{"detector": "face"}, {"reason": "x" * 300}, {"model": "x" * 300}])
