@@ -8,6 +8,8 @@ import yaml
 from rich.table import Table
 
 from services.cli.console import complain, out, say, tells_errors
+from services.detect.catalogue import catalogue
+from services.detect.install import DEFAULT_NAMES
 from services.embedded.errors import ExitCode
 from services.policy.loader import PRESETS, check_policy, is_preset, load_policy, preset_text
 from services.policy.problems import ConfigError
@@ -47,6 +49,9 @@ def show(
         typer.echo(preset_text(policy) if is_preset(policy) else text, nl=False)
         return
     say(f"{chosen.title or chosen.name}: {describe(chosen)}")
+    models = [name for name in chosen.detectors if name in catalogue()]
+    if not set(models) <= set(DEFAULT_NAMES):
+        say(f"It needs more than the usual models: run `veil models install {' '.join(models)}`.")
     if chosen.purpose:
         say(f"Purpose: {chosen.purpose}.")
     if chosen.legal_basis:

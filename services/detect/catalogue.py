@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -70,6 +71,14 @@ def default_models_dir() -> Path:
     if (root / "pyproject.toml").is_file():
         return root / ".cache" / "models"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "veil" / "models"
+
+
+def check_present(names: Iterable[str], models_dir: Path) -> None:
+    """Raises ModelMissing, with one command for all of them, if files are absent; what they hold is not looked at."""
+    absent = [name for name in names if name in catalogue() and not (models_dir / catalogue()[name].stored).exists()]
+    if absent:
+        which = f"{', '.join(absent[:-1])} and {absent[-1]} models are" if absent[1:] else f"{absent[0]} model is"
+        raise ModelMissing(f"the {which} not installed: run `veil models install {' '.join(absent)}`")
 
 
 def read_model(name: str, models_dir: Path) -> bytes:

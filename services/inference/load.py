@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from services.detect.catalogue import ModelMissing, catalogue, default_models_dir, read_model
+from services.detect.catalogue import ModelMissing, catalogue, check_present, default_models_dir, read_model
 from services.detect.centerface import FaceDetector
 from services.detect.interface import Detector, DetectorError, Session
 from services.detect.logo import LogoDetector
@@ -41,7 +41,7 @@ def load_detectors(
     """
     settings = settings or InferenceSettings()
     wanted = [name for name in dict.fromkeys(names) if name not in AT_DECODER]
-    make = _on_triton(settings) if settings.home == "triton" else _in_process(settings, models_dir)
+    make = _on_triton(settings) if settings.home == "triton" else _in_process(settings, wanted, models_dir)
     return {
         name: _logos(settings)
         if name == LogoDetector.name
@@ -57,8 +57,9 @@ def _logos(settings: InferenceSettings) -> Detector:
         raise ModelMissing(str(error)) from error
 
 
-def _in_process(settings: InferenceSettings, models_dir: Path | None) -> Callable[[str], Session]:
+def _in_process(settings: InferenceSettings, names: Iterable[str], models_dir: Path | None) -> Callable[[str], Session]:
     folder = models_dir or default_models_dir()
+    check_present(names, folder)
     return lambda name: OnnxSession(read_model(name, folder), settings.threads)
 
 

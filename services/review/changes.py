@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.review.folder import State
+from services.review.identity import MOVED_PX, area, overlap
 from services.review.model import ByHand, Review
 from services.review.tracks import Boxes, Frames, Range, ReviewedTrack, count, ranges_of, say
 
@@ -26,17 +27,8 @@ What = Literal[
     "closed",
 ]
 
-MOVED_PX = 0.5
-"""A corner that moved less was rounded by an editor."""
-
 _UNCOVERED = 0.02
 """Share of a box that no longer lies in its moved box: less is an edge that the padding covers."""
-
-_PAIRS_MAX = 4_000_000
-"""Comparisons made to find tracks that an editor numbered anew."""
-
-_SAME = 0.5
-"""Overlap (IoU) of two boxes of the same subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +67,12 @@ class Change:
 def changes(base: State, edited: State) -> list[Change]:
     """Everything that differs, tracks first."""
     found: list[Change] = []
-    pairs, removed, added = _matched(base, edited)
-    for was, now in pairs:
-        found += _compare(was, now)
-    found += [_removed(was) for was in removed]
-    found += [_added(now) for now in added]
+    now_of = {was: now for now, was in edited.same.items()}
+    for number, was in base.tracks.items():
+        if number in now_of:
+            found += _compare(was, edited.tracks[now_of[number]])
+    found += [_removed(was) for number, was in base.tracks.items() if number not in now_of]
+    found += [_added(now) for number, now in edited.tracks.items() if number not in edited.same]
     found += _frames(base.review, edited.review)
     return found
 
@@ -92,75 +85,6 @@ def middle(ranges: Sequence[Range]) -> int:
             return a + left
         left -= b - a + 1
     raise ValueError("no frames")
-
-
-def _matched(
-    base: State, edited: State
-) -> tuple[list[tuple[ReviewedTrack, ReviewedTrack]], list[ReviewedTrack], list[ReviewedTrack]]:
-    """Tracks before and after that are the same, those that are gone, and new ones.
-
-    The same number stands for the same track unless the two never touch; an editor may number tracks anew.
-    """
-    pairs, gone, new = [], dict(base.tracks), dict(edited.tracks)
-    renumbered = any(not _touch(was, edited.tracks[n]) for n, was in base.tracks.items() if n in edited.tracks)
-    for number, was in base.tracks.items():
-        now = edited.tracks.get(number)
-        if now is not None and (_touch(was, now) or _stays(was, now)):
-            pairs.append((was, now))
-            del gone[number], new[number]
-    if (renumbered or gone) and len(gone) * len(new) <= _PAIRS_MAX:
-        for number, was in tuple(gone.items()):
-            best = max(new.values(), key=lambda now: _agreement(was, now), default=None)
-            if best is not None and _agreement(was, best) > _SAME:
-                pairs.append((was, best))
-                del gone[number], new[best.track_id]
-    return pairs, list(gone.values()), list(new.values())
-
-
-def _stays(was: ReviewedTrack, now: ReviewedTrack) -> bool:
-    """True for a track that was moved elsewhere as a whole: same frames, same sizes."""
-    return (
-        (was.first, was.last, was.kind) == (now.first, now.last, now.kind)
-        and len(was.frames) == len(now.frames)
-        and bool(np.allclose(was.boxes[:, 2:] - was.boxes[:, :2], now.boxes[:, 2:] - now.boxes[:, :2], atol=MOVED_PX))
-    )
-
-
-def _common(was: ReviewedTrack, now: ReviewedTrack) -> tuple[Frames, Boxes, Boxes]:
-    """Frames in which both are masked, and the boxes of both."""
-    if was.last < now.first or now.last < was.first:
-        return np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros((0, 4))
-    frames_a, boxes_a = was.masked()
-    frames_b, boxes_b = now.masked()
-    frames, at_a, at_b = np.intersect1d(frames_a, frames_b, assume_unique=True, return_indices=True)
-    return frames, boxes_a[at_a], boxes_b[at_b]
-
-
-def _touch(was: ReviewedTrack, now: ReviewedTrack) -> bool:
-    _, a, b = _common(was, now)
-    return bool((_overlap(a, b) > 0).any())
-
-
-def _agreement(was: ReviewedTrack, now: ReviewedTrack) -> float:
-    """Mean overlap (IoU) over the frames of the longer one."""
-    frames, a, b = _common(was, now)
-    if not len(frames):
-        return 0.0
-    cut = _overlap(a, b)
-    union = _area(a) + _area(b) - cut
-    longest = max(was.last - was.first, now.last - now.first) + 1
-    return float((cut / union).sum()) / longest
-
-
-def _overlap(a: Boxes, b: Boxes) -> NDArray[np.float64]:
-    low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
-    sides = np.maximum(high - low, 0)
-    return np.asarray(sides[:, 0] * sides[:, 1])
-
-
-def _area(boxes: Boxes) -> NDArray[np.float64]:
-    sides = boxes[:, 2:] - boxes[:, :2]
-    return np.asarray(sides[:, 0] * sides[:, 1])
 
 
 def _compare(was: ReviewedTrack, now: ReviewedTrack) -> Iterator[Change]:
@@ -211,7 +135,7 @@ def _moved(now: ReviewedTrack, frames: Frames, before: Boxes, after: Boxes) -> l
     if not moved.any():
         return []
     ranges = tuple(ranges_of(frames[moved]))
-    bare = moved & (1 - _overlap(before, after) / np.maximum(_area(before), 1e-9) > _UNCOVERED)
+    bare = moved & (1 - overlap(before, after) / np.maximum(area(before), 1e-9) > _UNCOVERED)
     uncovered = tuple(ranges_of(frames[bare]))
     most = int(np.argmax(shift))
     at = int(np.searchsorted(frames, middle(uncovered))) if uncovered else most

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from services.embedded.errors import ExitCode, RunError
 from services.policy.model import Kind, Mode
 from services.policy.problems import ConfigError, KeyPath, Place, Problem, problems_of
+from services.review.identity import same_tracks
 from services.review.log import broken_at
 from services.review.model import EDITABLE, Review, with_kinds
 from services.review.mot import BYTES_MAX, LABELS, MotTrack, labels_text, read_labels, read_mot
@@ -36,11 +37,13 @@ class State:
     Attributes:
         review: of review.json.
         tracks: in the order of gt.txt.
+        same: number in gt.txt → number in the export, for tracks that are in both; empty for the export itself.
         hashes: file → SHA-256 of what was read.
     """
 
     review: Review
     tracks: Mapping[int, ReviewedTrack]
+    same: Mapping[int, int]
     hashes: Mapping[str, str]
 
 
@@ -131,28 +134,48 @@ def _state(folder: Path, base: State | None) -> tuple[State | None, list[Problem
         {kind: rule.padding for kind, rule in with_kinds(review.policy, set(LABELS)).kinds.items()},
     )
     problems += wrong
-    tracks = {}
+    tracks: dict[int, ReviewedTrack] = {}
+    same: Mapping[int, int] = {}
     if not wrong:
+        same = same_tracks(base.tracks, _as_tracks(found)) if base is not None else {}
         for number, one in found.items():
-            told = _told(number, one, review, base)
+            entry = _entry(number, same, review, base)
+            told = _told(entry, one, review, base)
             if isinstance(told, str):
-                problems.append(places.problem(("tracks", str(number)), told))
+                problems.append(places.problem(("tracks", str(entry)), told))
                 continue
             kind, mode, gaps = told
             tracks[number] = track = ReviewedTrack(number, kind, mode, one.frames, one.boxes, gaps, int(one.lines[0]))
-            problems += _gap_problems(track, one, str(folder / GT))
+            problems += _gap_problems(track, one, str(folder / GT), entry)
         problems += _unknown(review, base, found, places)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in data.items()}
-    return State(review, tracks, hashes), problems
+    return State(review, tracks, same, hashes), problems
 
 
-def _told(number: int, one: MotTrack, review: Review, base: State | None) -> tuple[Kind, Mode, tuple[Range, ...]] | str:
+def _as_tracks(found: Mapping[int, MotTrack]) -> dict[int, ReviewedTrack]:
+    """Tracks as gt.txt alone tells them."""
+    return {
+        number: ReviewedTrack(number, one.kind, Mode.MOSAIC, one.frames, one.boxes, (), int(one.lines[0]))
+        for number, one in found.items()
+    }
+
+
+def _entry(number: int, same: Mapping[int, int], review: Review, base: State | None) -> int | None:
+    """The number under which review.json tells of a track of gt.txt; None where it tells of another one there."""
+    if base is None or number not in base.tracks:
+        return number if number in review.tracks or number not in same else same[number]
+    return same.get(number, None if number in same.values() else number)
+
+
+def _told(
+    number: int | None, one: MotTrack, review: Review, base: State | None
+) -> tuple[Kind, Mode, tuple[Range, ...]] | str:
     """Kind, mode and gaps of a track, or what is wrong with them.
 
     The kind may be changed in either file: the one that differs from the export counts.
     """
-    entry = review.tracks.get(number)
-    was = None if base is None else base.review.tracks.get(number)
+    entry = None if number is None else review.tracks.get(number)
+    was = None if base is None or number is None else base.review.tracks.get(number)
     kind = one.kind
     if entry is not None and entry.kind is not kind:
         if was is not None and entry.kind is not was.kind and kind is was.kind:
@@ -165,14 +188,15 @@ def _told(number: int, one: MotTrack, review: Review, base: State | None) -> tup
     return kind, mode, tuple(gap.pair for gap in entry.gaps) if entry is not None else ()
 
 
-def _gap_problems(track: ReviewedTrack, one: MotTrack, source: str) -> list[Problem]:
+def _gap_problems(track: ReviewedTrack, one: MotTrack, source: str, entry: int | None) -> list[Problem]:
     """Lines inside gaps: it can't be both."""
     found = []
     for a, b in track.gaps:
         inside = (one.frames >= a) & (one.frames <= b)
         if inside.any():
             line = int(one.lines[inside][0])
-            text = f"track {track.track_id} has a box here, but review.json has a gap in frames {a}–{b}"
+            there = "" if entry == track.track_id else f", where it is track {entry},"
+            text = f"track {track.track_id} has a box here, but review.json{there} has a gap in frames {a}–{b}"
             found.append(Problem(Place(source, line, 1), (), text))
     return found
 

@@ -112,6 +112,15 @@ def test_i5_a_box_that_is_added_masks_these_frames_and_no_others(edit: Edit, ori
     assert summary.masked == {"face": FRAMES + 10}
 
 
+def test_i5_the_gap_of_a_track_that_was_numbered_anew_opens_no_other(edit: Edit, original: Path) -> None:
+    edit.review(lambda data: data["tracks"]["1"].update(gaps=[{"first": 15, "last": 20}]))
+    edit.write([[line[0], 2, *line[2:]] for line in edit.lines() if not 15 <= int(line[0]) <= 20])
+    edit.add(1, {1: ELSEWHERE, FRAMES: ELSEWHERE})
+    out, _ = render(edit, original)
+    assert all(masked(change, ELSEWHERE) for change in difference(original, out))
+    assert [number + 1 for number, there in enumerate(face_masked(original, out)) if not there] == list(range(15, 21))
+
+
 def test_a_box_of_a_kind_that_the_policy_does_not_have_is_masked_too(edit: Edit, original: Path) -> None:
     edit.add(7, {1: ELSEWHERE, FRAMES: ELSEWHERE}, label=6)
     out, summary = render(edit, original)

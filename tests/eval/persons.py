@@ -22,11 +22,12 @@ def person_video(folder: Path) -> Path:
         with VideoWriter(path, width, height, rate) as writer:
             for frame in islice(reader.decode(stream), _FRAMES):
                 writer.write(frame.to_ndarray(format="rgb24"))
-    Truth(width, height, float(rate), _truth(width, height)).save(truth_path(path))
+    Truth(width, height, float(rate), person_truth(width, height)).save(truth_path(path))
     return path
 
 
-def _truth(width: int, height: int) -> tuple[tuple[TrueBox, ...], ...]:
+def person_truth(width: int, height: int) -> tuple[tuple[TrueBox, ...], ...]:
+    """The persons of each frame, for the video in this size."""
     frames: dict[int, list[TrueBox]] = defaultdict(list)
     for line in (SHARED_DATA / "video" / f"{_NAME}.mot15-gt.txt").read_text().splitlines():
         number, person, x, y, w, h = (float(value) for value in line.split(",")[:6])

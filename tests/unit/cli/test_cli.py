@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 import services.embedded.redact
 import services.review.export
 from services.cli import app
+from services.detect.catalogue import catalogue
 from services.embedded.errors import ExitCode, RunError
 from services.embedded.redact import Progress, RedactJob
 from services.policy.model import Kind, Mode, Profile
@@ -133,6 +134,25 @@ def test_a_missing_model_is_one_sentence_and_code_4(tmp_path: Path, clip: Path) 
     assert "veil models install" in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("policy", "there", "absent", "names"),
+    [
+        ("hospital", (), "face, person and text models are", "face person text"),
+        ("hospital", ("face",), "person and text models are", "person text"),
+        ("bank", ("face",), "text model is", "text"),
+        ("hotel", ("face", "plate"), "person model is", "person"),
+    ],
+)
+def test_one_command_installs_all_that_a_preset_needs(
+    policy: str, there: tuple[str, ...], absent: str, names: str, tmp_path: Path, clip: Path
+) -> None:
+    for name in there:
+        (tmp_path / catalogue()[name].stored).write_bytes(b"")
+    result = _veil("redact", clip, tmp_path / "out.mp4", "--policy", policy, "--models", tmp_path)
+    assert result.exit_code == ExitCode.MODEL
+    assert result.stderr == f"error: the {absent} not installed: run `veil models install {names}`\n"
 
 
 def test_a_review_is_of_one_file(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,7 +331,9 @@ def test_policy_list_names_every_preset() -> None:
 
 def test_policy_show_speaks_plainly_and_its_yaml_can_be_read_back(tmp_path: Path) -> None:
     shown = _veil("policy", "show", "bank")
-    assert "Faces are covered with a plain colour." in shown.stdout
+    assert "Faces and readable signs are covered with a plain colour." in shown.stdout
+    assert "run `veil models install face text`." in shown.stdout
+    assert "veil models install" not in _veil("policy", "show", "public").stdout
     path = tmp_path / "mine.yaml"
     path.write_text(_veil("policy", "show", "bank", "--yaml").stdout)
     assert "# Bank" in path.read_text()

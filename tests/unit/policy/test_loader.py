@@ -39,6 +39,19 @@ def test_preset_gives_no_reason_for_caution(name: str) -> None:
     assert check_policy(name) == ()
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_names_the_models_that_it_needs_besides_faces_and_plates(name: str) -> None:
+    detectors = load_policy(name).detectors
+    head = preset_text(name)[: preset_text(name).index("\nname:")]
+    extra = not set(detectors) <= {"face", "plate"}
+    assert (f"`veil models install {' '.join(detectors)}`" in head) == extra
+    assert "logo" not in detectors, "without one registered it would refuse to start"
+
+
+def test_the_preset_that_is_used_where_none_is_named_needs_only_the_usual_models() -> None:
+    assert load_policy("public").detectors == ("face", "plate")
+
+
 def test_presets_differ() -> None:
     seen = {}
     for name in PRESETS:

@@ -16,4 +16,4 @@ def test_the_tables_name_keys_ranges_and_defaults() -> None:
     page = filled("".join(f"<!-- table: {name} -->\n<!-- end -->\n" for name in names))
     assert "| `strength` | number, 0.5 to 4 | `1.0` |" in page
     assert "| `kinds.KIND.threshold` | number, 0.01 to 0.99 | `0.2` |" in page
-    assert "| `hospital` | face, person | solid, 1 |" in page
+    assert "| `hospital` | face, person, text | solid, 1 |" in page

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from services.policy.model import Kind, Mode
 from services.review import log
 from services.review.changes import Change, changes, middle
 from services.review.folder import load
-from services.review.tracks import say
+from services.review.identity import same_tracks
+from services.review.tracks import ReviewedTrack, say
 from tests.support.reviewed import Edit
 
 
@@ -102,6 +105,59 @@ def test_tracks_numbered_anew_are_known_by_where_they_are(edit: Edit) -> None:
     edit.review(lambda data: data.update(tracks={}))
     edit.write([[line[0], {"1": 2, "2": 1}[line[1]], *line[2:]] for line in edit.lines()])
     assert [(one.what, one.before, one.after) for one in made(edit)] == [("renumbered", 1, 2), ("renumbered", 2, 1)]
+
+
+def renumber(edit: Edit, numbers: dict[str, int]) -> None:
+    edit.write([[line[0], numbers[line[1]], *line[2:]] for line in edit.lines()])
+
+
+def test_with_one_track_taken_out_the_others_are_known_under_their_new_numbers(edit: Edit) -> None:
+    edit.review(lambda data: data["tracks"]["2"].update(mode="solid", gaps=[{"first": 10, "last": 12}]))
+    edit.keep(lambda line: line[1] == "2" and not 10 <= int(line[0]) <= 12)
+    renumber(edit, {"2": 1})
+    told = [(one.what, one.track, one.before, one.after) for one in made(edit)]
+    assert told[0] == ("renumbered", 1, 2, 1)
+    assert [what for what, *_ in told] == ["renumbered", "mode", "gap", "removed"]
+    assert told[-1][1] == 1, "by its number in the export"
+    plate = load(edit.folder).edited.tracks[1]
+    assert (plate.kind, plate.mode) == (Kind.PLATE, Mode.SOLID), "mode and gaps have come along"
+    assert plate.at(11) is None
+    assert plate.at(13) is not None
+
+
+def test_i5_a_new_track_under_the_number_of_another_gets_nothing_of_it(edit: Edit) -> None:
+    edit.review(lambda data: data["tracks"]["1"].update(mode="blur", gaps=[{"first": 50, "last": 60}]))
+    edit.keep(lambda line: line[1] == "2" or not 50 <= int(line[0]) <= 60)
+    renumber(edit, {"1": 7, "2": 2})
+    edit.add(1, {50: (250, 100, 290, 140), 60: (250, 100, 290, 140)})
+    tracks = load(edit.folder).edited.tracks
+    assert (tracks[1].mode, tracks[1].gaps) == (Mode.MOSAIC, ())
+    assert tracks[1].at(55) is not None
+    assert (tracks[7].mode, tracks[7].gaps) == (Mode.BLUR, ((50, 60),))
+
+
+def test_tracks_that_touch_are_not_taken_for_each_other() -> None:
+    def track(number: int, x: float, side: float = 30) -> ReviewedTrack:
+        frames = np.arange(1, 31, dtype=np.int64)
+        boxes = np.tile([x, 20.0, x + side, 20 + side], (30, 1))
+        return ReviewedTrack(number, Kind.FACE, Mode.MOSAIC, frames, boxes, (), 1)
+
+    base = {number: track(number, 20 * number) for number in (1, 2, 3)}
+    assert same_tracks(base, {1: track(1, 40), 2: track(2, 60)}) == {1: 2, 2: 3}
+    assert same_tracks(base, {1: track(1, 20), 2: track(2, 50), 3: track(3, 60)}) == {1: 1, 2: 2, 3: 3}, "moved"
+    base = {1: track(1, 20), 2: track(2, 90, side=50)}
+    assert same_tracks(base, {1: track(1, 200)}) == {1: 1}, "moved far away"
+    assert same_tracks(base, {1: track(1, 200, side=50)}) == {1: 2}, "and numbered anew"
+
+
+def test_what_an_editors_library_makes_of_the_text_is_no_change(edit: Edit) -> None:
+    """Datumaro reads 32 bit, rounds to the hundredth, writes all digits of that, CRLF, and labels without an end."""
+    numbers = [[float(np.float32(round(float(value), 2))) for value in line[2:6]] for line in edit.lines()]
+    rows = [[*line[:2], *box, 1, line[7], "1.0"] for line, box in zip(edit.lines(), numbers, strict=True)]
+    edit.gt.write_bytes("".join(",".join(map(str, row)) + "\r\n" for row in rows).encode())
+    labels = edit.gt.with_name("labels.txt")
+    labels.write_text(labels.read_text().rstrip("\n"))
+    assert made(edit) == []
 
 
 def test_opened_and_closed_frames(edit: Edit) -> None:

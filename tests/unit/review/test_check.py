@@ -83,6 +83,13 @@ def test_a_wrong_line_is_named(edit: Edit, line: str, says: str) -> None:
     assert "gt/gt.txt:131" in problems(edit)
 
 
+def test_a_box_in_the_gap_of_a_track_that_was_numbered_anew_is_named(edit: Edit) -> None:
+    edit.review(lambda data: data["tracks"]["2"].update(gaps=[{"first": 10, "last": 12}]))
+    edit.write([[line[0], 1, *line[2:]] for line in edit.lines() if line[1] == "2"])
+    says = "gt/gt.txt:10:1: track 1 has a box here, but review.json, where it is track 2, has a gap in frames 10–12"
+    assert problems(edit) == says
+
+
 def test_problems_are_not_told_without_end(edit: Edit) -> None:
     edit.gt.write_text("x\n" * 1000)
     told = problems(edit).splitlines()
