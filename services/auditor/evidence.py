@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from services.auditor.eyes import Box
+from services.auditor.find import Box
 from services.media.masks import Shades, mask, outer_bounds
 from services.media.picture import Picture
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from services.auditor.covered import is_closed
 from services.auditor.evidence import place_of, remasked
-from services.auditor.eyes import Box, Eyes
+from services.auditor.eyes import Eyes
+from services.auditor.find import Box
 from services.auditor.suspects import Suspect, Watch
 from services.detect.interface import Image
 from services.media.picture import Picture

@@ -1,13 +1,14 @@
 """What the auditor sees with: a face network of another family, and text boxes, which number plates are as well."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from services.auditor.again import MOST, seen_again
 from services.auditor.covered import covered_map, covered_share
+from services.auditor.find import Box, Find
 from services.detect.blazeface import BlazeFaceDetector
 from services.detect.catalogue import catalogue, default_models_dir, read_model
 from services.detect.interface import Boxes, Detector, Image
@@ -15,9 +16,6 @@ from services.detect.onnx_runtime import OnnxSession
 from services.detect.text import TextDetector
 from services.media.badge import badge_of
 from services.media.picture import Picture
-
-Box = tuple[float, float, float, float]
-"""x1, y1, x2, y2 in pixels."""
 
 KINDS = ("face", "plate")
 MODELS = {"face": "audit-face", "plate": "text"}
@@ -28,15 +26,10 @@ COVERED = 0.8
 _PLATE_ASPECTS = (1.2, 6.5)
 """Width by height. Of the plates found on 100 street pictures 98 in 100 lie between."""
 _LEAST_PX = {"face": 12.0, "plate": 14.0}
-
-
-@dataclass(frozen=True, slots=True)
-class Find:
-    """Something in one picture that looks like a face or a plate."""
-
-    kind: str
-    score: float
-    box: Box
+_FLOOR = {"face": 0.2, "plate": 0.3}
+"""Lowest score of a single view: what is weak in one of them may be clear in the others."""
+_FIRST = {"face": 0.3, "plate": 0.5}
+"""Score in the whole picture from which a find is looked at again."""
 
 
 class Eyes(Protocol):
@@ -59,18 +52,22 @@ class IndependentEyes:
         self._detectors, self._least, self._timeout_s = detectors, least, timeout_s
 
     def look(self, picture: Picture, image: Image) -> Sequence[Find]:
-        """See `Eyes`. What lies under a mask, and the line's own badge, is left out."""
-        covered = covered_map(picture)
-        finds = []
+        """See `Eyes`. What lies under a mask, and the line's own badge, is left out; all else is looked at again."""
+        covered, badge = covered_map(picture), badge_of(picture)
+        finds: list[Find] = []
         for kind, detector in self._detectors.items():
             (boxes,) = detector.detect([image], self._timeout_s)
-            finds += [find for find in _finds(kind, boxes) if find.score >= self._least[kind]]
-        badge = badge_of(picture)
-        return [
-            find
-            for find in finds
-            if covered_share(covered, find.box) < COVERED and not (badge and _lies_in(find.box, badge))
-        ]
+            open_ones = [
+                find
+                for find in _finds(kind, boxes)
+                if find.score >= _FIRST[kind]
+                and covered_share(covered, find.box) < COVERED
+                and not (badge and _lies_in(find.box, badge))
+            ]
+            open_ones.sort(key=lambda find: -find.score)
+            finds += [seen_again(find, image, detector, self._timeout_s) for find in open_ones[:MOST]]
+            finds += open_ones[MOST:]
+        return [find for find in finds if find.score >= self._least[find.kind]]
 
 
 def load_eyes(
@@ -81,10 +78,10 @@ def load_eyes(
     detectors: dict[str, Detector] = {}
     if "face" in kinds:
         session = OnnxSession(read_model(MODELS["face"], folder), threads)
-        detectors["face"] = BlazeFaceDetector(session, catalogue()[MODELS["face"]].stamp, least["face"])
+        detectors["face"] = BlazeFaceDetector(session, catalogue()[MODELS["face"]].stamp, _FLOOR["face"])
     if "plate" in kinds:
         session = OnnxSession(read_model(MODELS["plate"], folder), threads)
-        detectors["plate"] = TextDetector(session, catalogue()[MODELS["plate"]].stamp, least["plate"])
+        detectors["plate"] = TextDetector(session, catalogue()[MODELS["plate"]].stamp, _FLOOR["plate"])
     return IndependentEyes(detectors, least, timeout_s)
 
 

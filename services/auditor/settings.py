@@ -11,10 +11,10 @@ class AuditorSettings(BaseSettings):
 
     every_s: float = Field(5.0, gt=0, le=3600, description="Seconds of a camera's video from one look to the next.")
     kinds: tuple[str, ...] = Field(("face", "plate"), description="What is looked for: face, plate.")
-    face_least: float = Field(0.4, ge=0.05, le=1, description="Lowest score of a face; must be there in two looks.")
-    face_sure: float = Field(0.55, ge=0.05, le=1, description="Score from which one look at a face is enough.")
+    face_least: float = Field(0.45, ge=0.05, le=1, description="Lowest score of a face; must be there in two looks.")
+    face_sure: float = Field(0.5, ge=0.05, le=1, description="Score from which one look at a face is enough.")
     plate_least: float = Field(0.6, ge=0.05, le=1, description="Lowest score of a plate; must be there in two looks.")
-    plate_sure: float = Field(0.9, ge=0.05, le=1, description="Score from which one look at a plate is enough.")
+    plate_sure: float = Field(0.7, ge=0.05, le=1, description="Score from which one look at a plate is enough.")
     timeout_s: float = Field(30.0, gt=0, le=600, description="Longest one look of one detector may take.")
     threads: int = Field(1, ge=1, le=64, description="Threads of one look.")
     group_mb: int = Field(16, ge=1, le=1024, description="Most of one camera's group of pictures that is kept, in MB.")

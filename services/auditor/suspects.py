@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from services.auditor.eyes import Box, Find
+from services.auditor.find import Box, Find
 
 _MOST_FOLLOWED = 256
 _PATIENCE = 2

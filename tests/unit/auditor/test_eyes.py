@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from services.auditor.again import MOST
 from services.auditor.covered import covered_map, covered_share, is_closed
 from services.auditor.eyes import IndependentEyes
 from services.detect.interface import Boxes, Image
@@ -16,16 +17,21 @@ from tests.support.leaks import SIZE, Leak, boxes, masked_pictures
 
 
 class Finds:
-    """A detector that finds these boxes, surely."""
+    """A detector that finds these boxes, surely, and of closer views the first ones that it is told to."""
 
     name = model = version = "finds"
 
-    def __init__(self, *found: tuple[float, float, float, float]) -> None:
-        self.found = found
+    def __init__(self, *found: tuple[float, float, float, float], views: int = 1000) -> None:
+        self.found, self.views = found, views
 
     def detect(self, images: Sequence[Image], timeout_s: float) -> Sequence[Boxes]:
-        n = len(self.found)
-        xyxy = np.array(self.found, np.float32).reshape(-1, 4)
+        height, width, _ = images[0].shape
+        found = self.found
+        if (width, height) != SIZE:
+            found = ((0.0, 0.0, float(width), float(height)),) if self.views > 0 else ()
+            self.views -= 1
+        n = len(found)
+        xyxy = np.array(found, np.float32).reshape(-1, 4)
         return [Boxes(xyxy, np.ones(n, np.float32), np.full(n, pb.KIND_TEXT, np.int32))]
 
 
@@ -63,3 +69,26 @@ def test_a_closed_picture_is_known_and_a_face_is_not_covered() -> None:
     assert covered_share(covered_map(grey), face) < 0.8
     close_picture(picture)
     assert is_closed(picture)
+
+
+@pytest.mark.parametrize(("views", "score"), [(0, 1 / 3), (1, 2 / 3), (2, 1.0)])
+def test_a_find_is_as_sure_as_all_views_of_it_together(views: int, score: float) -> None:
+    picture = next(masked_pictures([Leak("plate", range(1))]))
+    (place,) = [box.box for box in boxes(0) if box.kind == "plate"]
+    eyes = IndependentEyes({"plate": Finds(place, views=views)}, {"plate": 0.3}, 1)
+    (find,) = eyes.look(picture, np.zeros((SIZE[1], SIZE[0], 3), np.uint8))
+    assert find.score == pytest.approx(score)
+    assert _seen_with(0.5, picture, Finds(place, views=views)) == (views > 0)
+
+
+def test_of_too_many_finds_the_rest_is_told_as_it_is() -> None:
+    picture = next(masked_pictures())
+    picture.u[:] = 100  # nowhere is a mask
+    corners = [(10.0 + 40 * column, 10.0 + 40 * row) for row in range(4) for column in range(12)]
+    places = [(x, y, x + 30, y + 20) for x, y in corners]
+    assert _seen_with(0.5, picture, Finds(*places, views=0)) == len(places) - MOST
+
+
+def _seen_with(least: float, picture: Picture, detector: Finds) -> int:
+    eyes = IndependentEyes({"plate": detector}, {"plate": least}, 1)
+    return len(eyes.look(picture, np.zeros((SIZE[1], SIZE[0], 3), np.uint8)))

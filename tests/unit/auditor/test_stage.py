@@ -8,7 +8,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.audit_chain import first_break
-from services.auditor.eyes import Eyes, Find, load_eyes
+from services.auditor.eyes import Eyes, load_eyes
+from services.auditor.find import Find
 from services.auditor.settings import AuditorSettings
 from services.auditor.stage import AuditorStage
 from services.bus.interface import Message, Position, Record, TopicPartition
