@@ -84,7 +84,7 @@ def test_a_find_is_as_sure_as_all_views_of_it_together(views: int, score: float)
 def test_of_too_many_finds_the_rest_is_told_as_it_is() -> None:
     picture = next(masked_pictures())
     picture.u[:] = 100  # nowhere is a mask
-    corners = [(10.0 + 40 * column, 10.0 + 40 * row) for row in range(4) for column in range(12)]
+    corners = [(10.0 + 40 * column, 10.0 + 40 * row) for row in range(5) for column in range(12)]
     places = [(x, y, x + 30, y + 20) for x, y in corners]
     assert _seen_with(0.5, picture, Finds(*places, views=0)) == len(places) - MOST
 
