@@ -70,6 +70,9 @@ def audit_file(
                 if len(audit.suspects) >= MOST_SUSPECTS:
                     audit.cut_short = True
                     break
+    except TimeoutError:
+        # Of the eyes. It is an OSError too, but the file is not to blame.
+        raise
     except (av.FFmpegError, OSError) as error:
         raise AuditError(f"{path}: can't be read as video: {(error.strerror or 'damaged').lower()}") from error
     if not audit.frames:

@@ -1,4 +1,4 @@
-"""Measures how well the auditor sees: `python -m tests.eval.auditor [--pictures N] [--only PART …] [--videos]`.
+"""Measures how well the auditor sees: `python -m tests.eval.auditor [--pictures N] [--only PART …] [--sets SET …]`.
 
 recall: of the faces (24 pixels high and more) and plates on pictures with truth, the share that one look finds, surely
 or at all; what is not sure counts as a suspect once it is there in two looks.
@@ -60,6 +60,7 @@ _PADDING = {"face": 0.25, "plate": 0.25, "body": 0.15}
 _STEP = 4
 """Pixels that the second look is shifted by: no two pictures of a camera are the same."""
 _HOUR = 3600
+_TIMEOUT_S = 600.0
 
 Say = Callable[[str], None]
 
@@ -90,10 +91,11 @@ def stills(name: str, count: int) -> Iterator[Still]:
         yield Still(np.ascontiguousarray(image[:height, :width]), np.array(boxes, np.float64).reshape(-1, 4) * scale)
 
 
-def recall(eyes: Eyes, settings: AuditorSettings, pictures: int, say: Say) -> dict[str, object]:
+def recall(eyes: Eyes, settings: AuditorSettings, pictures: int, sets: Sequence[str], say: Say) -> dict[str, object]:
     """Set of pictures → subjects, and how many of them one look finds surely, and at all."""
     figures: dict[str, object] = {}
-    for name, kind in SETS.items():
+    for name in sets:
+        kind = SETS[name]
         subjects = sure = found = 0
         for still in stills(name, pictures):
             finds = [find for find in eyes.look(_planes(still.image), still.image) if find.kind == kind]
@@ -107,10 +109,10 @@ def recall(eyes: Eyes, settings: AuditorSettings, pictures: int, say: Say) -> di
     return figures
 
 
-def leaks(eyes: Eyes, settings: AuditorSettings, pictures: int, say: Say) -> dict[str, object]:
+def leaks(eyes: Eyes, settings: AuditorSettings, pictures: int, sets: Sequence[str], say: Say) -> dict[str, object]:
     """Set of pictures → leaks, one a picture, and how many of them became suspect at their place."""
     figures: dict[str, object] = {}
-    for name in MASKED_SETS:
+    for name in (name for name in MASKED_SETS if name in sets):
         kind, tried, found = SETS[name], 0, 0
         for number, still in enumerate(stills(name, pictures)):
             if not (visible := still.visible(kind)):
@@ -124,10 +126,10 @@ def leaks(eyes: Eyes, settings: AuditorSettings, pictures: int, say: Say) -> dic
     return figures
 
 
-def alarms(eyes: Eyes, settings: AuditorSettings, pictures: int, say: Say) -> dict[str, object]:
+def alarms(eyes: Eyes, settings: AuditorSettings, pictures: int, sets: Sequence[str], say: Say) -> dict[str, object]:
     """Set of pictures and mode → looks, and suspects on masks and elsewhere; masked is what the truth says."""
     figures: dict[str, object] = {}
-    for name in MASKED_SETS:
+    for name in (name for name in MASKED_SETS if name in sets):
         kind = SETS[name]
         for mode in (*MODES, *(BODY_MODES if kind == "face" else ())):
             shown = list(stills(name, pictures))
@@ -252,6 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
     )
     parser.add_argument("--pictures", type=int, default=60, metavar="N", help="of each folder, at most (60)")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help="these parts")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=tuple(SETS), metavar="SET", help="these folders")
     parser.add_argument("--videos", action="store_true", help="alarms on videos masked by Veil too, which takes long")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of eval.json")
     options = parser.parse_args(arguments)
@@ -261,13 +264,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
         return {}
     cv2.setNumThreads(1)
     settings = AuditorSettings()
-    eyes = load_eyes(KINDS, settings.least, settings.timeout_s)
+    eyes = load_eyes(KINDS, settings.least, _TIMEOUT_S)
     path = options.out / "eval.json"
     whole = json.loads(path.read_text()) if path.is_file() else {}
     section: dict[str, Any] = whole.get("auditor", {})
     measures = {"recall": recall, "leaks": leaks, "alarms": alarms}
     for part in options.only:
-        section[part] = measures[part](eyes, settings, options.pictures, console.print)
+        section[part] = section.get(part, {}) | measures[part](
+            eyes, settings, options.pictures, options.sets, console.print
+        )
     if options.videos:
         section["alarms"] = section.get("alarms", {}) | video_alarms(eyes, settings, console.print)
     for table in tables(section):

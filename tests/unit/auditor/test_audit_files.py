@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.auditor.evidence import PADDING, place_of, remasked
+from services.auditor.examine import Examiner
+from services.auditor.find import Find
+from services.auditor.video import audit_file
 from services.cli import app
+from services.detect.interface import Image
 from services.media.picture import Picture
 from tests.support.leaks import FPS, Leak, boxes, masked_pictures, write_masked
 
@@ -139,3 +144,13 @@ def test_a_file_that_is_no_video_ends_with_2_and_the_others_are_audited(tmp_path
     assert result.exit_code == 2
     assert "2 of 3 files could not be audited" in result.output
     assert json.loads((tmp_path / "a.json").read_text())["suspects"] == 1
+
+
+class _Late:
+    def look(self, picture: Picture, image: Image) -> Sequence[Find]:
+        raise TimeoutError("no answer within 30 s")
+
+
+def test_eyes_that_are_late_are_not_taken_for_a_damaged_file(tmp_path: Path) -> None:
+    with pytest.raises(TimeoutError, match="no answer within 30 s"):
+        audit_file(write_masked(tmp_path / "clean.mp4"), Examiner(_Late(), {}), 1.0)
