@@ -5,7 +5,7 @@ moves under its mask), plates_readable, seal (masked, but still useful for machi
 measured alone; the others keep their figures in eval.json. A whole run draws the curves in docs/ anew.
 
 Without the shared data, what is made from packages or drawn is measured, and the tables say so. The short form is what
-the tests run: exposure, attack, many_frames and plates_readable on little.
+the tests run: exposure, attack, many_frames, plates_readable and seal on little.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from tests.support.scene_sources import REPOSITORY, shared_sources
 OUT = REPOSITORY / "out" / "eval"
 DOCS = REPOSITORY / "docs"
 SECTIONS = ("exposure", "attack", "many_frames", "plates_readable", "seal", "over_masking", "cost")
-SHORT_SECTIONS = ("exposure", "attack", "many_frames", "plates_readable")
+SHORT_SECTIONS = ("exposure", "attack", "many_frames", "plates_readable", "seal")
 
 
 @dataclass
@@ -94,7 +94,7 @@ def costs(run: Run) -> None:
 
 def sealed(run: Run) -> None:
     """What the mode `seal` keeps for machines and hides from people; needs the shared data."""
-    figures = seal.measure(run.say)
+    figures = seal.measure(run.say, **(seal.SHORT if run.short else {}))
     if figures:
         run.console.print(seal.table(figures))
         run.keep("seal", figures)

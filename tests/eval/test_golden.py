@@ -11,6 +11,8 @@ from tests.eval.attack import BOUND
 GOLDEN = json.loads(golden.PATH.read_text())
 SURE_TO_FAIL = 0.8
 """Rank-1 that an attack on a plain mosaic reaches at least: an attacker who can't name anybody proves nothing."""
+SURE_TO_NAME = 0.4
+"""Rank-1 that the attack on people reaches on originals at least, for the same reason."""
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(600)]
 
@@ -67,3 +69,13 @@ def test_i5_no_masked_plate_can_be_read(short_run: dict[str, dict], plates: str)
     assert figures["read"] >= GOLDEN["plates_readable"][plates]["read"] - 1
     for name, mask in figures["masks"].items():
         assert not mask["ours"] or mask["readable"] == 0, name
+
+
+def test_i5_seal_tells_no_more_and_keeps_no_less(short_run: dict[str, dict]) -> None:
+    if "seal_short" not in short_run:
+        pytest.skip("the shared data that seal is measured on is absent")
+    figures, agreed = short_run["seal_short"], GOLDEN["seal"]
+    for way in ("naive_rank1", "parrot_rank1"):
+        assert figures[way] <= agreed[way] + GOLDEN["slack_named"], way
+    assert figures["attacks"]["original"]["naive_rank1"] >= SURE_TO_NAME
+    assert figures["map_ratio"] >= agreed["map_ratio"] - GOLDEN["slack_worth"]

@@ -28,6 +28,13 @@ def street(seed: int = 0) -> Picture:
     return picture
 
 
+def rough_street(width: int) -> Picture:
+    """A ground with a pattern of pixels."""
+    picture = Picture(np.full((HEIGHT * 3 // 2, width), 128, np.uint8))
+    picture.y[:] = np.random.default_rng(5).integers(140, 161, picture.y.shape)
+    return picture
+
+
 def outline(stride: float = 0.2) -> Plane:
     """Somebody in BODY, 255 inside; `stride` is the distance of the feet, share of the width."""
     x1, y1, x2, y2 = BODY
@@ -168,6 +175,21 @@ class TestIrreversible:
             shown.append(out.y[:, :80].copy())
         assert np.array_equal(shown[0], shown[1])
 
+    @pytest.mark.parametrize("gap", [0, 6, 20, 60])
+    @pytest.mark.parametrize("mode", MODES)
+    def test_i5_grain_is_taken_from_no_box(self, mode: str, gap: int) -> None:
+        """The pattern of the street is drawn on, from a place near enough to be somebody else's: never from there."""
+        left, right = (30.0, 60.0, 90.0, 230.0), (90.0 + gap, 60.0, 150.0 + gap, 230.0)
+        shown = []
+        for seed in (1, 2):
+            picture = rough_street(480)
+            clothes = np.random.default_rng(seed).integers(0, 256, (170, 60), np.uint8)
+            picture.y[60:230, 90 + gap : 150 + gap] = clothes
+            shown.append(apply(picture, left, right, tracks=[1, 2], mode=mode).y)
+        # Left of the figure and above it: an outline's last cells may see who touches it.
+        assert np.array_equal(shown[0][:, :30], shown[1][:, :30])
+        assert np.array_equal(shown[0][:60, :80], shown[1][:60, :80])
+
     @pytest.mark.parametrize("mode", MODES)
     def test_i5_a_picture_without_surroundings_shows_a_plain_one(self, mode: str) -> None:
         out = apply(person(texture(1, 3.0)), (-50, -50, WIDTH + 50, HEIGHT + 50), mode=mode)
@@ -180,6 +202,38 @@ class TestIrreversible:
             for strength in (1.0, 2.0, 4.0)
         ]
         assert apart[0] > apart[1] > apart[2]
+
+
+class TestAround:
+    """What stands around a figure looks like the street: a detector must not learn people by a patch without grain."""
+
+    def test_it_has_the_grain_of_the_street(self) -> None:
+        out = apply(rough_street(480), (200, 60, 260, 230))
+        beside = out.y[70:120, 193:199].astype(float)
+        assert beside.std() > 0.5 * out.y[70:120, 300:350].astype(float).std()
+
+    def test_it_stands_still_while_others_pass(self) -> None:
+        """The place that grain is taken from is kept for as long as nobody covers it."""
+        shades, street = Shades(), rough_street(480)
+        shown = []
+        for other in (100.0, 40.0, -20.0):
+            out = apply(street, (200, 60, 260, 230), (other, 60, other + 60, 230), shades=shades, tracks=[1, 2])
+            shown.append(out.y[56:230, 192:199].astype(int))
+        assert max(int(np.abs(one - shown[0]).max()) for one in shown) <= 4
+
+    def test_lines_are_only_hinted_at(self) -> None:
+        """Whatever stands beside, not found by any detector, is not drawn a second time."""
+        picture = rough_street(480)
+        for x in (86, 300):
+            picture.y[60:230, x : x + 4] = 10
+        out = apply(picture, (200, 60, 260, 230))
+        drawn = out.y[70:220, 192:199]
+        assert 95 < int(drawn.min()) < 130
+
+    def test_a_crowd_has_none(self) -> None:
+        bodies = [(x, 60.0, x + 60.0, 230.0) for x in range(0, 480, 60)]
+        out = apply(rough_street(480), *bodies)
+        assert out.y.shape == (HEIGHT, 480)
 
 
 class TestFigure:
