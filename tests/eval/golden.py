@@ -16,7 +16,7 @@ _SLACK = 0.02
 _SLACK_NAMED = 0.01
 """Of rank-1: arithmetic in floating point breaks near ties one way or the other."""
 
-_SLACK_WORTH = 0.06
+_SLACK_WORTH = 0.1
 """Of the share of precision that one training on seal keeps: one tree that splits otherwise changes all after it."""
 
 
