@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.auditor.again import MOST, seen_again
 from services.auditor.covered import covered_map, covered_share
@@ -23,6 +24,9 @@ MODELS = {"face": "audit-face", "plate": "text"}
 
 COVERED = 0.8
 """Share of a find under flat structure from which it is the mask that looks like something."""
+_MIDDLE, _DRAWN_HEAD = 0.5, 0.95
+"""Share of a face's sides that is its middle, and share of that under flat structure from which it is a head that a
+mask drew. Of 298 faces in street and group pictures none is, of the same without colour four."""
 _PLATE_ASPECTS = (1.2, 6.5)
 """Width by height. Of the plates found on 100 street pictures 98 in 100 lie between."""
 _LEAST_PX = {"face": 12.0, "plate": 14.0}
@@ -61,7 +65,7 @@ class IndependentEyes:
                 find
                 for find in _finds(kind, boxes)
                 if find.score >= _FIRST[kind]
-                and covered_share(covered, find.box) < COVERED
+                and not _is_mask(find, covered)
                 and not (badge and _lies_in(find.box, badge))
             ]
             open_ones.sort(key=lambda find: -find.score)
@@ -83,6 +87,17 @@ def load_eyes(
         session = OnnxSession(read_model(MODELS["plate"], folder), threads)
         detectors["plate"] = TextDetector(session, catalogue()[MODELS["plate"]].stamp, _FLOOR["plate"])
     return IndependentEyes(detectors, least, timeout_s)
+
+
+def _is_mask(find: Find, covered: NDArray[np.float32]) -> bool:
+    """True where a find is a mask: covered for the most part, or a face of which the whole middle is."""
+    if covered_share(covered, find.box) >= COVERED:
+        return True
+    if find.kind != "face":
+        return False
+    x1, y1, x2, y2 = find.box
+    dx, dy = (x2 - x1) * (1 - _MIDDLE) / 2, (y2 - y1) * (1 - _MIDDLE) / 2
+    return covered_share(covered, (x1 + dx, y1 + dy, x2 - dx, y2 - dy)) >= _DRAWN_HEAD
 
 
 def _lies_in(box: Box, badge: tuple[int, int, int, int]) -> bool:

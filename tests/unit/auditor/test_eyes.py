@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import pytest
 
@@ -92,3 +93,22 @@ def test_of_too_many_finds_the_rest_is_told_as_it_is() -> None:
 def _seen_with(least: float, picture: Picture, detector: Finds) -> int:
     eyes = IndependentEyes({"plate": detector}, {"plate": least}, 1)
     return len(eyes.look(picture, np.zeros((SIZE[1], SIZE[0], 3), np.uint8)))
+
+
+def test_a_drawn_head_is_no_face() -> None:
+    picture = next(masked_pictures())
+    picture.u[:] = 100  # a street with colour, as it is around the figures of a silhouette
+    cv2.ellipse(picture.y, (300, 100), (10, 13), 0, 0, 360, 90, -1)
+    for plane in (picture.u, picture.v):
+        cv2.ellipse(plane, (150, 50), (5, 6), 0, 0, 360, 128, -1)
+    box = (286.0, 84.0, 314.0, 116.0)
+    assert covered_share(covered_map(picture), box) < 0.8
+    eyes = IndependentEyes({"face": Finds(box)}, {"face": 0.3}, 1)
+    assert not eyes.look(picture, np.zeros((SIZE[1], SIZE[0], 3), np.uint8))
+
+
+def test_an_open_face_is_no_drawn_head() -> None:
+    picture = next(masked_pictures([Leak("face", range(1))]))
+    (face,) = [box.box for box in boxes(0) if box.kind == "face"]
+    eyes = IndependentEyes({"face": Finds(face)}, {"face": 0.3}, 1)
+    assert len(eyes.look(picture, np.zeros((SIZE[1], SIZE[0], 3), np.uint8))) == 1
