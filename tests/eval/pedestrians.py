@@ -1,9 +1,10 @@
 """A small pedestrian detector that trains in a minute: aggregated channel features and boosted trees.
 
 Seven channels at a quarter of the size (the gradient's normalised magnitude, and its share in six orientations), a
-window of 20 x 10 cells around a body of 16 cells, trees of depth two chosen by real AdaBoost, and hard negatives from
-the training pictures themselves. After Dollár et al., Fast Feature Pyramids for Object Detection, 2014, without the
-colours: with them, a detector of a street learns what its passers-by wore, and finds other people less surely.
+window of 20 x 10 cells around a body of 16 cells, trees of depth two chosen by real AdaBoost with short steps, and hard
+negatives from the training pictures themselves. After Dollár et al., Fast Feature Pyramids for Object Detection, 2014,
+without the colours: with them, a detector of a street learns what its passers-by wore, and finds other people less
+surely.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,7 @@ SCALES = tuple(1.15 * 0.87**step for step in range(8))
 _ORIENTATION = np.array([value % 6 for value in range(256)], np.uint8)
 _TRIED = 100  # features that one tree chooses from
 _ROUNDS = (32, 80)  # trees after each round of negatives
-_SHARE = 0.2  # of a leaf's log odds; with real AdaBoost's half, one training comes out twice as far from the next
+_SHARE = 0.2  # of a leaf's log odds; real AdaBoost takes half, and its late trees learn what only masks have
 _FIRST = 32  # trees that look at every window
 _HOPELESS = -2.0  # score after the first trees from which a window is given up
 _SEARCHED = 3  # of so many pictures, one is searched for negatives: a street is the same from one to the next
