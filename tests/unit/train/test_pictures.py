@@ -1,0 +1,44 @@
+"""Pictures to train on: folds, and the truth that has to be mended."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from deploy.models.train.pictures import HELD_OUT_EVERY, Picture, folds, web_plates
+
+
+def _write(path: Path, seed: int, size: tuple[int, int] = (90, 160)) -> None:
+    coarse = np.random.default_rng(seed).integers(0, 255, (9, 9, 3), np.uint8)
+    cv2.imwrite(str(path), cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_LINEAR))
+
+
+def _picture(seed: int) -> Picture:
+    coarse = np.random.default_rng(seed).integers(0, 255, (9, 9, 3), np.uint8)
+    _, encoded = cv2.imencode(".png", cv2.resize(coarse, (90, 90), interpolation=cv2.INTER_LINEAR))
+    return Picture(str(seed), "none", encoded.ravel(), {})
+
+
+def test_no_picture_is_trained_on_and_held_out() -> None:
+    seeds = [*range(12), 0, 4, 20]  # copies of two that are held out
+    train, held = folds([_picture(seed) for seed in seeds])
+    assert [picture.name for picture in held] == ["0", "4", "8", "0"]
+    assert not {picture.name for picture in train} & {"0", "4", "8"}
+    assert len(held) == -(-len(seeds) // HELD_OUT_EVERY)
+    assert "20" in {picture.name for picture in train}
+
+
+def test_boxes_of_the_web_folder_are_mended(tmp_path: Path) -> None:
+    folder = tmp_path / "plates" / "web"
+    folder.mkdir(parents=True)
+    _write(folder / "0000.jpg", 1, size=(208, 832))
+    (folder / "truth.json").write_text(json.dumps({"0000.jpg": [{"kind": "plate", "box": [100, 50, 200, 60]}]}))
+    (picture,) = web_plates(tmp_path)
+    assert picture.boxes["plate"].tolist() == [[50, 100, 100, 120]]
+
+
+def test_what_is_no_picture_says_so() -> None:
+    with pytest.raises(ValueError, match="broken is not a picture"):
+        Picture("broken", "none", np.zeros(9, np.uint8), {}).rgb()
