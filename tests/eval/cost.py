@@ -8,7 +8,7 @@ known tracks, its copy included. CPU time, medians; whatever is not installed he
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
-from itertools import islice
+from itertools import count, cycle, islice
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -23,12 +23,15 @@ from rich.table import Table
 
 from deploy.samples import sample
 from services.detect.catalogue import ModelMissing
-from services.detect.interface import DetectorError
+from services.detect.interface import Detector, DetectorError
+from services.detect.logo import LogoDetector
 from services.encoder.settings import EncoderSettings
 from services.inference.load import load_detectors
+from services.media.background import Background
 from services.media.masks import Shades, mask, outer_bounds
 from services.media.picture import Picture
 from services.policy.model import Kind, Mode, Policy
+from tests.support.logos import drawn
 
 _WIDTH, _HEIGHT, _FPS = 1920, 1080, 25
 _FRAMES = 30
@@ -44,7 +47,7 @@ def measure(*, short: bool = False, say: Callable[[str], None] = print) -> dict[
     base = decode_and_encode(frames)
     return {
         "decode_and_encode_ms": round(base, 3),
-        "kinds": {name: _shares(costs, base) for name, costs in kinds(frames[0])},
+        "kinds": {name: _shares(costs, base) for name, costs in kinds(frames)},
         "modes": {name: _shares(costs, base) for name, costs in modes(frames[0])},
     }
 
@@ -53,10 +56,10 @@ def _shares(costs: Mapping[str, float], base: float) -> dict[str, dict[str, floa
     return {what: {"ms": round(ms, 3), "share": round(ms / base, 4)} for what, ms in costs.items()}
 
 
-def _frames(count: int) -> list[NDArray[np.uint8]]:
+def _frames(number: int) -> list[NDArray[np.uint8]]:
     """RGB frames of road traffic in the camera's size."""
     with av.open(str(sample("bikes.mp4"))) as reader:
-        found = [frame.to_ndarray(format="rgb24") for frame in islice(reader.decode(video=0), count)]
+        found = [frame.to_ndarray(format="rgb24") for frame in islice(reader.decode(video=0), number)]
     return [cv2.resize(frame, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_CUBIC) for frame in found]
 
 
@@ -89,21 +92,34 @@ def _decode(path: Path) -> None:
             pass
 
 
-def kinds(frame: NDArray[np.uint8]) -> Iterator[tuple[str, dict[str, float]]]:
+def kinds(frames: Sequence[NDArray[np.uint8]]) -> Iterator[tuple[str, dict[str, float]]]:
     """Every kind whose detector is installed: one look, and its part of each frame."""
     for kind in Kind:
         policy = Policy(name="cost", kinds={kind: {}})
         try:
-            detectors = load_detectors(policy.detectors)
+            look = _motion(frames) if kind is Kind.MOTION else _detection(kind, policy, frames[0])
         except (ModelMissing, DetectorError, KeyError):
             continue
-        if not detectors:  # it runs where pictures come from, not on single pictures
-            continue
-        side = policy.detection.side_for(_WIDTH, _HEIGHT)
-        small = cv2.resize(frame, (side, round(side * _HEIGHT / _WIDTH)), interpolation=cv2.INTER_AREA)
-        look = sum(_median_ms(partial(each.detect, [small], 60.0)) for each in detectors.values())
         frames_between = max(policy.detection.every_min, *(every * _FPS for every in policy.intervals.values()))
         yield kind.value, {"look": look, "frame": look / frames_between}
+
+
+def _detection(kind: Kind, policy: Policy, frame: NDArray[np.uint8]) -> float:
+    """One look at a picture of the usual size; for one logo, registered or not."""
+    detectors: Mapping[str, Detector] = (
+        {"logo": LogoDetector({"drawn": drawn()}, "0")} if kind is Kind.LOGO else load_detectors(policy.detectors)
+    )
+    side = policy.detection.side_for(_WIDTH, _HEIGHT)
+    small = cv2.resize(frame, (side, round(side * _HEIGHT / _WIDTH)), interpolation=cv2.INTER_AREA)
+    return sum(_median_ms(partial(each.detect, [small], 60.0)) for each in detectors.values())
+
+
+def _motion(frames: Sequence[NDArray[np.uint8]]) -> float:
+    """One look at the next of the camera's own pictures."""
+    background = Background()
+    views = cycle([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])
+    times = count()
+    return _median_ms(lambda: background.look(next(views), next(times) / _FPS))
 
 
 def modes(frame: NDArray[np.uint8]) -> Iterator[tuple[str, dict[str, float]]]:
@@ -111,19 +127,19 @@ def modes(frame: NDArray[np.uint8]) -> Iterator[tuple[str, dict[str, float]]]:
     own = Picture(cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420))
     for mode in Mode:
         try:
-            yield mode.value, {f"{count} boxes": _masking(own, mode, count) for count in _BOXES}
+            yield mode.value, {f"{number} boxes": _masking(own, mode, number) for number in _BOXES}
         except ValueError:  # named in the policy's model, not drawn yet
             continue
 
 
-def _masking(own: Picture, mode: Mode, count: int) -> float:
+def _masking(own: Picture, mode: Mode, number: int) -> float:
     width, height = _BOX[mode.shows_body]
     across = 8
-    corners = [(40 + 230 * (index % across), 60 + 480 * (index // across)) for index in range(count)]
+    corners = [(40 + 230 * (index % across), 60 + 480 * (index // across)) for index in range(number)]
     boxes = np.array([(x, y, x + width, y + height) for x, y in corners], np.float64)
-    bounds = outer_bounds(boxes, np.full(count, 0.15), own.width, own.height)
+    bounds = outer_bounds(boxes, np.full(number, 0.15), own.width, own.height)
     shades = Shades()
-    return _median_ms(lambda: mask(own.copy(), bounds, range(count), [mode.value] * count, 1.0, shades))
+    return _median_ms(lambda: mask(own.copy(), bounds, range(number), [mode.value] * number, 1.0, shades))
 
 
 def _median_ms(work: Callable[[], object], rounds: int = _ROUNDS) -> float:
