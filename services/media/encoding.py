@@ -96,7 +96,9 @@ class H264Encoder:
         """Takes one picture, whose pts exceeds the one before; returns the access units that are ready, if any."""
         if not self.fits(picture):
             raise ValueError(f"a {picture.width}×{picture.height} picture in a {self.width}×{self.height} stream")
-        frame = av.VideoFrame.from_numpy_buffer(picture.data, format="yuv420p")
+        # Without a copy PyAV takes heights for multiples of four: others lose two lines, and colours slip down.
+        make = av.VideoFrame.from_ndarray if picture.height % 4 else av.VideoFrame.from_numpy_buffer
+        frame = make(picture.data, format="yuv420p")
         frame.pts, frame.time_base = pts, self._time_base
         if pts >= self._next_keyframe:
             frame.pict_type = PictureType.I

@@ -4,11 +4,13 @@ from fractions import Fraction
 from itertools import pairwise
 
 import av
+import numpy as np
 import pytest
 
 from services.media.decoding import packet_of
 from services.media.encoding import EncodedPicture, H264Encoder, H264Options
 from services.media.marking import MARK_TEXT, MARK_UUID, insert_mark, is_marked
+from services.media.picture import Picture
 from services.media.rtp import nal_units
 from tests.support.redacted import TIMELINES
 from tests.support.rendered import luma_of, picture
@@ -110,3 +112,16 @@ def test_another_size_or_range_is_refused() -> None:
         assert not encoder.fits(other)
         with pytest.raises(ValueError, match="stream"):
             encoder.encode(other, 0)
+
+
+@pytest.mark.parametrize("height", [96, 98])
+def test_luma_and_colours_stay_where_they_are_at_any_even_height(height: int) -> None:
+    data = np.full((height * 3 // 2, 160), 128, np.uint8)
+    source = Picture(data)
+    source.y[height // 2 :] = 40
+    source.u[height // 4 :], source.v[: height // 4] = 200, 60
+    encoder = H264Encoder(160, height, Fraction(1, 25), frame_rate=25, live=True, options=H264Options(crf=12))
+    [frame] = decode([unit.payload for unit in encoder.encode(source, 0) + encoder.flush()])
+    found = Picture(frame.to_ndarray())
+    for plane, truth in ((found.y, source.y), (found.u, source.u), (found.v, source.v)):
+        assert np.abs(plane.astype(int) - truth).mean() < 2
