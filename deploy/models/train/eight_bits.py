@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="folder of further pictures with a manifest.json")
     parser.add_argument("--lessons", type=Path, default=Path(".cache/train/lessons.json"), help="the teachers' answers")
     given = parser.parse_args()
-    sampler = RECIPES[given.recipe].sampler(Material(given.data, given.pictures, given.lessons))()
+    sampler = RECIPES[given.recipe].sampler(Material(given.data, given.lessons, given.pictures))()
     samples = (sampler.sample(np.random.default_rng((_SEED, i))).rgb for i in range(_SAMPLES))
     made = eight_bits(onnx.load(str(given.net)), samples)
     given.out.write_bytes(made.SerializeToString(deterministic=True))

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import cv2
 import numpy as np
@@ -70,6 +71,23 @@ def clip_frames(data: Path) -> list[Picture]:
     return [frame for clip in CLIPS for frame in _frames(data / "video" / f"{clip}.mp4")]
 
 
+def road_plates(folder: Path) -> list[Picture]:
+    """Romanian plates from a car's camera, most of them by night: RobertLucian/license-plate-dataset, MIT.
+
+    `folder` is that repository's work tree; its part for training. Boxes are in Pascal VOC's form.
+    """
+    found = []
+    for path in sorted((folder / "dataset" / "train" / "annots").glob("*.xml")):
+        corners = [
+            [float(box.findtext(side, "nan")) for side in ("xmin", "ymin", "xmax", "ymax")]
+            for box in ET.parse(path).iter("bndbox")  # noqa: S314 - a data set chosen by whoever trains
+        ]
+        image = path.parent.parent / "images" / f"{path.stem}.jpg"
+        boxes = {"plate": np.array(corners, np.float32).reshape(-1, 4)}
+        found.append(_shrunk(Picture(f"road/{path.stem}", "MIT", np.frombuffer(image.read_bytes(), np.uint8), boxes)))
+    return found
+
+
 def further(folder: Path) -> list[Picture]:
     """Pictures from packages, with a manifest.json that names file, licence and what each shows; none has a plate.
 
@@ -93,7 +111,8 @@ def _shrunk(picture: Picture) -> Picture:
         return picture
     small = cv2.resize(rgb[:, :, ::-1], None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     _, encoded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 95])
-    return replace(picture, encoded=encoded.ravel())
+    boxes = {kind: found * np.float32(factor) for kind, found in picture.boxes.items()}
+    return replace(picture, encoded=encoded.ravel(), boxes=boxes)
 
 
 def folds(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Picture]]:

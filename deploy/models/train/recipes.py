@@ -1,6 +1,6 @@
 """The recipes: which network is trained on what, for how long."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 from deploy.models.train.architecture import Shape
 from deploy.models.train.characters import glyphs
 from deploy.models.train.lessons import Lessons
-from deploy.models.train.pictures import clip_frames, folds, further, street_faces, web_plates
+from deploy.models.train.pictures import Picture, clip_frames, folds, further, road_plates, street_faces, web_plates
 from deploy.models.train.plates import Draughtsman
 from deploy.models.train.samples import Sampler, Source
 
@@ -19,13 +19,15 @@ class Material:
 
     Attributes:
         data: folder with faces/, plates/ and video/.
-        pictures: folder of further pictures with a manifest.json, if there are any.
         lessons: the teachers' answers.
+        pictures: folder of further pictures with a manifest.json, if there are any.
+        roads: work tree of RobertLucian/license-plate-dataset, if it is there.
     """
 
     data: Path
-    pictures: Path | None
     lessons: Path
+    pictures: Path | None = None
+    roads: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -47,25 +49,34 @@ def _sampler(kinds: tuple[str, ...], sources: Callable[[Material], list[Source]]
 
 def _plates(material: Material) -> list[Source]:
     """Cars, two thirds of them with other plates, and what has none."""
-    cars, _ = folds(web_plates(material.data))
-    streets, _ = folds(street_faces(material.data))
-    others = further(material.pictures) if material.pictures else []
-    sources = [Source(cars, 0.6, replated=0.65), Source(streets, 0.28), Source(clip_frames(material.data), 0.06)]
-    return [*sources, Source(others, 0.06)] if others else sources
+    return _sources(material, list, cars=0.55, streets=0.25, roads=0.1)
 
 
 def _both(material: Material) -> list[Source]:
     """The same, more of it with faces."""
-    lessons = Lessons(material.lessons)
-    cars, _ = folds(web_plates(material.data))
-    streets, _ = folds(street_faces(material.data))
-    others = further(material.pictures) if material.pictures else []
+    return _sources(material, Lessons(material.lessons).taught, cars=0.33, streets=0.47, roads=0.1)
+
+
+def _sources(
+    material: Material,
+    taught: Callable[[Sequence[Picture]], list[Picture]],
+    *,
+    cars: float,
+    streets: float,
+    roads: float,
+) -> list[Source]:
+    """What there is, with these weights; clips and further pictures make up the rest. Roads have hardly a face."""
+    others = 0.5 - (cars + streets + roads) / 2
     sources = [
-        Source(lessons.taught(cars), 0.36, replated=0.65),
-        Source(lessons.taught(streets), 0.52),
-        Source(lessons.taught(clip_frames(material.data)), 0.06),
+        Source(taught(folds(web_plates(material.data))[0]), cars, replated=0.65),
+        Source(taught(folds(street_faces(material.data))[0]), streets),
+        Source(taught(clip_frames(material.data)), others),
     ]
-    return [*sources, Source(lessons.taught(others), 0.06)] if others else sources
+    if material.pictures:
+        sources.append(Source(taught(further(material.pictures)), others))
+    if material.roads:
+        sources.append(Source(road_plates(material.roads), roads, replated=0.3))
+    return sources
 
 
 RECIPES: Mapping[str, Recipe] = {

@@ -5,7 +5,6 @@ What two teachers of faces agree on is taken for a face, what one of them believ
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,7 +12,15 @@ import numpy as np
 
 from deploy.models.train.evaluate import ious
 from deploy.models.train.lessons import Lessons, Opinion
-from deploy.models.train.pictures import Array, Picture, Rgb, clip_frames, further, street_faces, web_plates
+from deploy.models.train.pictures import (
+    Array,
+    Picture,
+    Rgb,
+    clip_frames,
+    further,
+    street_faces,
+    web_plates,
+)
 from services.detect.catalogue import default_models_dir, read_model
 from services.detect.centerface import FaceDetector
 from services.detect.onnx_runtime import OnnxSession
@@ -73,8 +80,9 @@ def main() -> None:
     given = parser.parse_args()
     lessons = Lessons(given.lessons)
     teachers = Teachers(given.data / "models" / "yunet_n_dynamic.onnx")
-    pictures: Sequence[Picture] = [*clip_frames(given.data), *web_plates(given.data), *street_faces(given.data)]
-    for number, picture in enumerate([*pictures, *(further(given.pictures) if given.pictures else [])]):
+    pictures = [*clip_frames(given.data), *web_plates(given.data), *street_faces(given.data)]
+    pictures += further(given.pictures) if given.pictures else []
+    for number, picture in enumerate(pictures):
         if picture not in lessons:
             lessons.learn(picture, teachers.opinion(picture))
         if number % 100 == 0:

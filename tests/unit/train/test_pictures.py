@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deploy.models.train.pictures import HELD_OUT_EVERY, Picture, folds, web_plates
+from deploy.models.train.pictures import HELD_OUT_EVERY, Picture, folds, further, road_plates, web_plates
 
 
 def _write(path: Path, seed: int, size: tuple[int, int] = (90, 160)) -> None:
@@ -37,6 +37,28 @@ def test_boxes_of_the_web_folder_are_mended(tmp_path: Path) -> None:
     (folder / "truth.json").write_text(json.dumps({"0000.jpg": [{"kind": "plate", "box": [100, 50, 200, 60]}]}))
     (picture,) = web_plates(tmp_path)
     assert picture.boxes["plate"].tolist() == [[50, 100, 100, 120]]
+
+
+def test_large_pictures_of_roads_are_shrunk_with_their_boxes(tmp_path: Path) -> None:
+    images, annotations = (tmp_path / "dataset" / "train" / part for part in ("images", "annots"))
+    images.mkdir(parents=True)
+    annotations.mkdir()
+    _write(images / "ride.mp4#t=1.jpg", 1, size=(1080, 1920))
+    box = "<xmin>200</xmin><ymin>100</ymin><xmax>300</xmax><ymax>140</ymax>"
+    (annotations / "ride.mp4#t=1.xml").write_text(f"<annotation><object><bndbox>{box}</bndbox></object></annotation>")
+    (picture,) = road_plates(tmp_path)
+    assert picture.rgb().shape == (540, 960, 3)
+    assert picture.boxes["plate"].tolist() == [[100, 50, 150, 70]]
+
+
+def test_only_negatives_are_known_to_hold_no_face(tmp_path: Path) -> None:
+    _write(tmp_path / "one.png", 1)
+    fits = (["negatives"], ["persons"], ["look first", "negatives"])
+    entries = [{"file": "one.png", "licence": "CC0-1.0", "fit": fit} for fit in fits]
+    (tmp_path / "manifest.json").write_text(json.dumps({"pictures": entries}))
+    empty, people = further(tmp_path)
+    assert set(empty.boxes) == {"plate", "face", "person"}
+    assert set(people.boxes) == {"plate"}
 
 
 def test_what_is_no_picture_says_so() -> None:
