@@ -3,6 +3,7 @@
 from pydantic import ValidationError
 
 from services.envelope import KeyFolder, KeySettings, Opener, Sealer, SealError
+from services.envelope.metrics import watch_data_keys, watch_keys
 from services.policy.problems import ConfigError
 from services.policy.site import Site, load_site
 from services.runtime.service import ServiceError, ServiceSettings
@@ -24,7 +25,10 @@ def make_sealer() -> Sealer:
         keys.current()
     except SealError as error:
         raise ServiceError(str(error)) from error
-    return Sealer(keys, settings.rotate_every_s)
+    sealer = Sealer(keys, settings.rotate_every_s)
+    watch_keys(keys)
+    watch_data_keys(sealer)
+    return sealer
 
 
 def make_opener() -> Opener:
@@ -35,6 +39,7 @@ def make_opener() -> Opener:
         keys.names()
     except SealError as error:
         raise ServiceError(str(error)) from error
+    watch_keys(keys)
     return Opener(keys, settings.cache_s, settings.cache_size)
 
 

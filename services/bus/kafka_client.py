@@ -20,6 +20,7 @@ from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.record import util as record_util
 
+from services.bus.certificates import read_authorities, saw_peer
 from services.bus.interface import BusLost
 from services.bus.kafka_settings import KafkaSettings
 
@@ -45,6 +46,11 @@ class _TlsSocket(ssl.SSLSocket):
     """
 
     _ended = False
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Notes when the broker's certificate ends: it is renewed while this process goes on."""
+        super().do_handshake(block)
+        saw_peer(f"kafka {self.server_hostname}", self)
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         data = super().recv(max(buflen, _TLS_RECORD_BYTES), flags)
@@ -185,6 +191,7 @@ def _security(settings: KafkaSettings) -> dict[str, Any]:
     if settings.ca_file is not None:
         try:
             context = ssl.create_default_context(cafile=str(settings.ca_file))
+            read_authorities("kafka authority", settings.ca_file)
         except (OSError, ssl.SSLError) as error:
             raise BusUnreachable(f"the CA certificate {settings.ca_file} can't be read: {error}") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2

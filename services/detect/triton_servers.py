@@ -10,6 +10,8 @@ from time import monotonic
 import grpc  # type: ignore[import-untyped] # carries no types
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
+from services.bus.certificates import read_authorities
+
 PORT = 8001
 _LOOK_UP_EVERY_S = 30.0
 _LOOK_UP_FAILED_S = 2.0
@@ -98,6 +100,8 @@ class TritonServers:
     ) -> None:
         self._names = [_split(url) for url in urls]
         self._ca = ca_file.read_bytes() if ca_file else None
+        if ca_file is not None:
+            read_authorities("triton authority", ca_file)
         self._clock = clock
         self._lock = threading.Lock()
         self._servers: dict[str, Server] = {}

@@ -14,6 +14,7 @@ from services.envelope.keys import KEY_BYTES, NONCE_BYTES, SealError
 
 _SUFFIX = ".key"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MADE = "%Y%m%dT%H%M%S.%fZ"
 
 
 class KeyFolder:
@@ -40,6 +41,21 @@ class KeyFolder:
             raise SealError(f"{self.path}: there is no key in this folder; veil keys create makes one.")
         return names[-1]
 
+    def current_since(self) -> float:
+        """When the newest key was made, in seconds since 1970: by its name, or by its file where it is named otherwise.
+
+        Raises SealError.
+        """
+        name = self.current()
+        try:
+            return datetime.strptime(name, _MADE).replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            pass
+        try:
+            return self.file(name).stat().st_mtime
+        except OSError as error:
+            raise SealError(f"{self.file(name)}: the key can't be read ({error.strerror}).") from None
+
     def wrap(self, name: str, key: bytes, aad: bytes) -> bytes:
         """Nonce, ciphertext and tag of the data key."""
         nonce = os.urandom(NONCE_BYTES)
@@ -59,7 +75,7 @@ class KeyFolder:
         Raises SealError where such a name would not be the newest, OSError.
         """
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        name = datetime.now(UTC).strftime(_MADE)
         names = self.names()
         if names and names[-1] >= name:
             raise SealError(f"A new key would be called {name}, which sorts before {names[-1]} and would not be used.")

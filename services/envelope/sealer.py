@@ -22,6 +22,9 @@ _MESSAGES_PER_KEY = 1 << 24
 # Where the key service is out of reach, a key is used beyond its time, and the service asked again this often.
 _RETRY_S = 30.0
 
+# A camera that has sent nothing for this long is left out of the age of keys in use.
+_IN_USE_S = 60.0
+
 
 @dataclass(slots=True)
 class _DataKey:
@@ -29,8 +32,10 @@ class _DataKey:
     key_id: str
     wrapped: bytes = field(repr=False)
     wrapped_by: str
+    made_s: float
     until_s: float
     messages: int = 0
+    used_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -78,16 +83,23 @@ class Sealer:
             wrapped_by=key.wrapped_by,
         )
 
+    def oldest_s(self) -> float:
+        """Age of the oldest data key that sealed something in the last minute, in seconds; 0 without any."""
+        now = self._clock()
+        keys = [camera.key for camera in list(self._cameras.values()) if camera.key is not None]
+        return max((now - key.made_s for key in keys if now - key.used_s < _IN_USE_S), default=0.0)
+
     def _take_key(self, camera_id: str) -> _DataKey:
         """The camera's data key, counted as used once more. One camera's new key keeps no other waiting."""
         camera = self._cameras.get(camera_id) or self._cameras.setdefault(camera_id, _Camera())
         with camera.lock:
-            key = camera.key
+            key, now = camera.key, self._clock()
             if key is None or key.messages >= self._messages_per_key:
                 key = camera.key = self._new_key(camera_id)
-            elif self._clock() >= key.until_s:
+            elif now >= key.until_s:
                 key = camera.key = self._renewed(camera_id, key)
             key.messages += 1
+            key.used_s = now
             return key
 
     def _renewed(self, camera_id: str, old: _DataKey) -> _DataKey:
@@ -103,4 +115,5 @@ class Sealer:
         key_id = f"{camera_id}/{datetime.now(UTC):%Y%m%dT%H%M%SZ}/{os.urandom(4).hex()}"
         secret = os.urandom(KEY_BYTES)
         wrapped = self._keys.wrap(wrapped_by, secret, wrap_context(camera_id, key_id, wrapped_by))
-        return _DataKey(AESGCM(secret), key_id, wrapped, wrapped_by, self._clock() + self._rotate_every_s)
+        now = self._clock()
+        return _DataKey(AESGCM(secret), key_id, wrapped, wrapped_by, now, now + self._rotate_every_s)

@@ -6,6 +6,9 @@ from services.renderer.output import Shown
 from services.schema import pb
 
 FRAMES = Counter("veil_renderer_frames_total", "Frames sent, by what became of them.", ["outcome"])
+for _outcome in ("masked", "clear", "closed", "dropped"):
+    # From the start: a series that begins at its first count has no increase that an alert could see.
+    FRAMES.labels(_outcome)
 CLOSED = Counter("veil_renderer_closed_total", "Frames closed or dropped, by reason.", ["reason"])
 MASKS = Counter("veil_renderer_masks_total", "Masks drawn.", ["kind"])
 LATE_SPANS = Counter("veil_renderer_late_spans_total", "Spans that came after all their frames had gone out.")

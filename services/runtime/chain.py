@@ -9,6 +9,7 @@ from services.bus.clock import Clock, now_us
 from services.bus.dead_letters import DeadLetterLimit, dead_letter
 from services.bus.interface import InvalidMessage, Message, Position, Record, TopicPartition
 from services.bus.topics import Topic
+from services.runtime import metrics
 from services.runtime.stage import Backpressure, Emission, Stage
 
 # Five pictures of 1080p in 4:2:0: enough to keep the second stage busy, little enough to add no delay of its own.
@@ -84,6 +85,8 @@ class Chain:
         self._offsets = itertools.count()
         self._between = 0  # bytes that wait
         self._refused = DeadLetterLimit()
+        for name in inner:
+            metrics.DEAD.labels(second.name, name)
 
     @property
     def finished(self) -> bool:
@@ -186,6 +189,7 @@ class Chain:
             return None
         except InvalidMessage as refusal:
             self._refused.refused()
+            metrics.DEAD.labels(self._second.name, message.record.topic.name).inc()
             letter = dead_letter(message, self._second.name, str(refusal))
             return self._pass_on([Emission((letter,), (message.position,))])
         self._refused.accepted()

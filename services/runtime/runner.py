@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 
 from services.bus.clock import now_us
@@ -24,6 +24,7 @@ from services.bus.interface import (
 from services.bus.topics import Topic
 from services.runtime import metrics
 from services.runtime.health import Heartbeat
+from services.runtime.lag import Lag
 from services.runtime.ledger import Ledger
 from services.runtime.settings import RunnerSettings
 from services.runtime.stage import Backpressure, Emission, Stage
@@ -67,12 +68,16 @@ class Runner:
         self._producer = bus.producer()
         self._consumer: Consumer | None = bus.consumer(stage.name, stage.inputs, self) if stage.inputs else None
         self._ledger = Ledger()
+        self._lag = Lag()
         self._pending: deque[Record | Position] = deque()
         self._taken = 0  # records the producer took
         self._unconfirmed: deque[tuple[int, Position]] = deque()  # finished once that many records have arrived
         self._read: set[TopicPartition] = set()  # a message came since they were assigned
         self._recalled: dict[int, int] = {}  # partition → time from which its output was shown to the stage
         self._carried: dict[TopicPartition, deque[Message]] = {}
+        for topic in stage.inputs:
+            # From the start: a series that begins with its first count has no increase that an alert could see.
+            metrics.DEAD.labels(stage.name, topic.name)
         self._refused = DeadLetterLimit(self._settings.dead_letters_max_ratio)
         self._committed_at = clock()
 
@@ -192,6 +197,7 @@ class Runner:
         for message in messages:
             source = message.position.source
             self._ledger.deliver(message.position)
+            self._lag.took(message)
             metrics.MESSAGES.labels(self._stage.name, source.topic).inc()
             # Once a message of a partition is carried, those behind it queue up: order within a key is a promise.
             if source in self._carried:
@@ -275,11 +281,18 @@ class Runner:
         if commits:
             self._consumer.commit(commits)
         metrics.UNFINISHED.labels(self._stage.name).set(self._ledger.unfinished)
-        lag: Counter[str] = Counter()
-        for source, messages in self._consumer.lag().items():
-            lag[source.topic] += messages
-        for topic, messages in lag.items():
-            metrics.LAG.labels(self._stage.name, topic).set(messages)
+        self._note_lag(self._consumer.lag())
+
+    def _note_lag(self, waiting: Mapping[TopicPartition, int]) -> None:
+        messages: Counter[str] = Counter()
+        for source, count in waiting.items():
+            messages[source.topic] += count
+        carried = {source: queue[0] for source, queue in self._carried.items()}
+        seconds = self._lag.look(waiting, carried, now_us())
+        # Of every input: whose partitions went to another member has nothing that waits.
+        for topic in self._stage.inputs:
+            metrics.LAG.labels(self._stage.name, topic.name).set(messages[topic.name])
+            metrics.LAG_S.labels(self._stage.name, topic.name).set(seconds.get(topic.name, 0.0))
 
     def _flush(self, deadline: float) -> None:
         try:

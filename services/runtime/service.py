@@ -137,6 +137,7 @@ class _Service:
         self._name, self._make_stage, self._make_bus = name, make_stage, make_bus
         self._settings, self._runner = settings, runner
         self._beat, self._stop = beat, stop
+        _RESTARTS.labels(name)  # at 0: an alert sees no increase of a series that begins at 1
 
     def run(self) -> int:
         """Runs to the end; returns the exit status."""

@@ -22,6 +22,7 @@ from services.bus.topics import (
     Topic,
     dead_letters_of,
 )
+from services.runtime import metrics
 from services.runtime.chain import Chain
 from services.runtime.runner import Runner
 from services.runtime.settings import RunnerSettings
@@ -235,6 +236,8 @@ def test_what_the_second_stage_refuses_is_a_dead_letter_and_holds_up_nothing() -
 
     pace = random.Random(3)
     chain = Chain(Spoiler("renderer", [VIDEO_SOURCE], [VIDEO_RENDERED], pace), encoder(pace))
+    counted = metrics.DEAD.labels("encoder", VIDEO_RENDERED.name)
+    before = counted._value.get()
     for number in range(4):
         chain.submit(message(VIDEO_SOURCE, "gate", number))
     emissions = [emission for _ in range(50) for emission in chain.completed()]
@@ -242,6 +245,7 @@ def test_what_the_second_stage_refuses_is_a_dead_letter_and_holds_up_nothing() -
     emissions += chain.join(5)
     records = [record for emission in emissions for record in emission.records]
     assert [r.topic for r in records if r.topic != VIDEO_REDACTED] == [dead_letters_of(VIDEO_RENDERED)]
+    assert counted._value.get() == before + 1
     assert sorted(int(r.value) for r in records if r.topic == VIDEO_REDACTED) == [0, 2, 3]
     assert sorted(position.offset for emission in emissions for position in emission.done) == [0, 1, 2, 3]
 
