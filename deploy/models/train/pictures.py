@@ -88,16 +88,30 @@ def road_plates(folder: Path) -> list[Picture]:
     return found
 
 
+def rendered_people(folder: Path) -> list[Picture]:
+    """Painted people on empty pictures, also from behind: a folder with a truth.json of persons, heads and faces."""
+    truth = json.loads((folder / "truth.json").read_text())
+    found = []
+    for name in sorted(truth):
+        boxes = {
+            kind: np.array([body[kind] for body in truth[name] if kind in body], np.float32).reshape(-1, 4)
+            for kind in ("person", "head", "face")
+        }
+        encoded = np.frombuffer((folder / name).read_bytes(), np.uint8)
+        found.append(Picture(f"people/{name}", "CC0", encoded, {**boxes, "plate": NO_BOXES}))
+    return found
+
+
 def further(folder: Path) -> list[Picture]:
     """Pictures from packages, with a manifest.json that names file, licence and what each shows; none has a plate.
 
-    Those fit for `negatives` hold no face either; whoever is to be looked at first is left out.
+    Those fit for `negatives` hold no person either; whoever is to be looked at first is left out.
     """
     found = []
     for entry in json.loads((folder / "manifest.json").read_text())["pictures"]:
         if "look first" in entry["fit"]:
             continue
-        kinds = ("plate", "face", "person") if "negatives" in entry["fit"] else ("plate",)
+        kinds = ("plate", "face", "head", "person") if "negatives" in entry["fit"] else ("plate",)
         encoded = np.frombuffer((folder / entry["file"]).read_bytes(), np.uint8)
         found.append(_shrunk(Picture(entry["file"], entry["licence"], encoded, dict.fromkeys(kinds, NO_BOXES))))
     return found

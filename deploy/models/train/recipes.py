@@ -8,7 +8,16 @@ from pathlib import Path
 from deploy.models.train.architecture import Shape
 from deploy.models.train.characters import glyphs
 from deploy.models.train.lessons import Lessons
-from deploy.models.train.pictures import Picture, clip_frames, folds, further, road_plates, street_faces, web_plates
+from deploy.models.train.pictures import (
+    Picture,
+    clip_frames,
+    folds,
+    further,
+    rendered_people,
+    road_plates,
+    street_faces,
+    web_plates,
+)
 from deploy.models.train.plates import Draughtsman
 from deploy.models.train.samples import Sampler, Source
 
@@ -22,12 +31,14 @@ class Material:
         lessons: the teachers' answers.
         pictures: folder of further pictures with a manifest.json, if there are any.
         roads: work tree of RobertLucian/license-plate-dataset, if it is there.
+        people: folder of rendered people, if it is there.
     """
 
     data: Path
     lessons: Path
     pictures: Path | None = None
     roads: Path | None = None
+    people: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,12 @@ def _both(material: Material) -> list[Source]:
     return _sources(material, Lessons(material.lessons).taught, cars=0.33, streets=0.47, roads=0.1)
 
 
+def _all(material: Material) -> list[Source]:
+    """The same with persons and their heads, as the teachers see them and as they are rendered."""
+    sources = _sources(material, Lessons(material.lessons).taught, cars=0.27, streets=0.4, roads=0.08)
+    return [*sources, Source(rendered_people(material.people), 0.2)] if material.people else sources
+
+
 def _sources(
     material: Material,
     taught: Callable[[Sequence[Picture]], list[Picture]],
@@ -82,4 +99,5 @@ def _sources(
 RECIPES: Mapping[str, Recipe] = {
     "plate": Recipe(Shape(("plate",)), _plates, steps=3000),
     "both": Recipe(Shape(("face", "plate"), depths=(1, 2, 3, 2), neck=64), _both, steps=6000),
+    "all": Recipe(Shape(("face", "plate", "head", "person"), depths=(1, 2, 3, 2), neck=64), _all, steps=7000),
 }

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deploy.models.train.lessons import Lessons
+from deploy.models.train.lessons import Lessons, heads
 from deploy.models.train.pictures import NO_BOXES, Picture
 
 FACE, OTHER = [0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 60.0, 60.0]
@@ -23,7 +23,7 @@ def _array(*rows: list[float]) -> np.ndarray:
 
 def test_teachers_label_what_nobody_labelled(tmp_path: Path) -> None:
     lessons = Lessons(tmp_path / "lessons.json")
-    lessons.learn(_picture(), {"face": (_array(FACE), _array(OTHER))})
+    lessons.learn(_picture(), {"face": (_array(FACE), _array(OTHER)), "person": (_array(), _array())})
     lessons.keep()
     (taught,) = Lessons(tmp_path / "lessons.json").taught([_picture(plate=NO_BOXES)])
     assert taught.boxes["face"].tolist() == [FACE]
@@ -33,7 +33,7 @@ def test_teachers_label_what_nobody_labelled(tmp_path: Path) -> None:
 
 def test_beside_labels_a_sure_teacher_counts_neither_way(tmp_path: Path) -> None:
     lessons = Lessons(tmp_path / "lessons.json")
-    lessons.learn(_picture(), {"face": (_array(FACE, OTHER), _array([20, 20, 30, 30]))})
+    lessons.learn(_picture(), {"face": (_array(FACE, OTHER), _array([20, 20, 30, 30])), "person": (_array(), _array())})
     (taught,) = lessons.taught([_picture(face=_array([1, 0, 10, 10]))])
     assert taught.boxes["face"].tolist() == [[1, 0, 10, 10]]
     assert taught.ignored["face"].tolist() == [OTHER]
@@ -42,3 +42,13 @@ def test_beside_labels_a_sure_teacher_counts_neither_way(tmp_path: Path) -> None
 def test_a_picture_that_was_not_shown_says_so(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match=r"run deploy\.models\.train\.teachers"):
         Lessons(tmp_path / "lessons.json").taught([_picture()])
+
+
+def test_heads_are_where_faces_are_and_perhaps_in_persons(tmp_path: Path) -> None:
+    lessons = Lessons(tmp_path / "lessons.json")
+    person = [20.0, 0.0, 60.0, 80.0]
+    lessons.learn(_picture(), {"face": (_array(OTHER), _array()), "person": (_array(person), _array(FACE))})
+    (taught,) = lessons.taught([_picture()])
+    assert np.allclose(taught.boxes["head"], [[49, 46.5, 61, 60]])
+    assert taught.ignored["head"].tolist() == [person, FACE]
+    assert heads(_array()).shape == (0, 4)

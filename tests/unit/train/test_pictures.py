@@ -57,7 +57,7 @@ def test_only_negatives_are_known_to_hold_no_face(tmp_path: Path) -> None:
     entries = [{"file": "one.png", "licence": "CC0-1.0", "fit": fit} for fit in fits]
     (tmp_path / "manifest.json").write_text(json.dumps({"pictures": entries}))
     empty, people = further(tmp_path)
-    assert set(empty.boxes) == {"plate", "face", "person"}
+    assert set(empty.boxes) == {"plate", "face", "head", "person"}
     assert set(people.boxes) == {"plate"}
 
 
