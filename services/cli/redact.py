@@ -35,7 +35,11 @@ def redact(
         str, typer.Option("--policy", "-p", metavar="P", help="A preset (see `veil policy list`) or a policy file.")
     ] = "public",
     mode: Annotated[
-        str | None, typer.Option(metavar="solid|mosaic|blur", help="How it is masked, instead of the policy's way.")
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            help="solid, mosaic, blur, seal or silhouette (these two for bodies, else mosaic), not the policy's way.",
+        ),
     ] = None,
     kinds: Annotated[
         str | None,

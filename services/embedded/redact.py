@@ -27,6 +27,7 @@ from services.policy.model import AT_DECODER, Policy, PolicyBook
 from services.policy.words import sentences
 from services.report.page import write_report
 from services.report.summary import FileFacts, ModelFacts, RunSummary, write_summary
+from services.report.tally import Tally
 from services.runtime.stage import Stage
 
 CAMERA = "input"
@@ -107,6 +108,7 @@ def mask_file(job: RedactJob, on_progress: Callable[[Progress], None] = lambda _
     try:
         outcome = _run(parts, job, report)
         _raise_failures(parts)
+        _refuse_nothing(job, outcome.tally)
     except BaseException:
         _discard(job.output)
         raise
@@ -198,6 +200,12 @@ def _discard(output: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
     else:
         part.unlink(missing_ok=True)
+
+
+def _refuse_nothing(job: RedactJob, tally: Tally) -> None:
+    if 0 < tally.frames == tally.dropped:
+        why = f"none of {tally.frames} frames could be checked, and the policy leaves such frames out"
+        raise RunError(f"{job.output}: not written, since {why} (on_incomplete: drop)", ExitCode.OUTPUT)
 
 
 def _raise_failures(parts: EmbeddedLine) -> None:

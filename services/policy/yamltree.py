@@ -78,7 +78,10 @@ def read_layer(path: Path, name: str | None = None) -> Layer:
 
 def parse_layer(raw: bytes, name: str) -> Layer:
     """The settings in YAML text; `name` is how errors call it. Raises ConfigError."""
-    loader = _Loader(raw)
+    try:
+        loader = _Loader(raw)  # which reads the first characters
+    except yaml.YAMLError as error:
+        raise ConfigError([_no_text(name)]) from error
     try:
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
@@ -86,7 +89,7 @@ def parse_layer(raw: bytes, name: str) -> Layer:
         place = Place(name) if mark is None else Place(name, mark.line + 1, mark.column + 1)
         raise ConfigError([Problem(place, (), f"is not valid YAML: {error.problem or error.context}")]) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError([Problem(Place(name), (), "is not a text file in UTF-8")]) from error
+        raise ConfigError([_no_text(name)]) from error
     finally:
         loader.dispose()
     if node is None:
@@ -106,6 +109,10 @@ def _why_unreadable(error: OSError) -> str:
     if isinstance(error, IsADirectoryError):
         return "is a folder, not a file"
     return f"can't be read: {error.strerror}"
+
+
+def _no_text(name: str) -> Problem:
+    return Problem(Place(name), (), "is not a text file in UTF-8")
 
 
 class _Loader(yaml.SafeLoader):

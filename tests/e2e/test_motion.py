@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from services.embedded.errors import ExitCode, RunError
 from services.embedded.redact import RedactJob, redact_file
 from services.policy.loader import load_policy
-from services.policy.model import Kind, KindRule, Policy, Profile
+from services.policy.model import Incomplete, Kind, KindRule, Policy, Profile
 from services.policy.yamltree import Layer
 from services.report.summary import RunSummary
 from tests.support.frames import luma
@@ -79,3 +80,13 @@ def test_no_model_is_loaded_for_it(tmp_path: Path) -> None:
     summary = redact_file(RedactJob(source, tmp_path / "out.mp4", policy, models_dir=tmp_path / "none"))
     assert summary.closed == summary.frames == 5, "all of it before the background was learnt"
     assert summary.models == ()
+
+
+def test_i1_a_video_whose_frames_are_all_left_out_is_not_written(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=5, size=SIZE, paint=paint)
+    rules = {Kind.MOTION: KindRule()}
+    policy = Policy(name="test", kinds=rules, profile=Profile.LIVE, on_incomplete=Incomplete.DROP)
+    with pytest.raises(RunError, match="not written, since none of 5 frames could be checked") as caught:
+        redact_file(RedactJob(source, tmp_path / "out.mp4", policy))
+    assert caught.value.code == ExitCode.OUTPUT
+    assert list(tmp_path.iterdir()) == [source]

@@ -5,6 +5,7 @@ middle half of its width: few show a face that a detector could find. Faces are 
 streets and of groups. Neither is tracked: what a single look hides is compared.
 """
 
+import argparse
 import json
 import sys
 import time
@@ -128,6 +129,7 @@ def _frames(video: str, every: int, most: int) -> Iterator[tuple[int, Picture]]:
 
 
 def main() -> int:
+    argparse.ArgumentParser(prog="python -m tests.eval.kinds", description=__doc__).parse_args()
     if not (SHARED_DATA / "video" / _VIDEOS[0]).is_file():
         print(f"The pictures are not there: {SHARED_DATA}", file=sys.stderr)
         return 2

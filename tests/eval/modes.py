@@ -1,5 +1,6 @@
 """Draws docs/masks.jpg, one drawn scene under every mode: `python -m tests.eval.modes`."""
 
+import argparse
 from pathlib import Path
 
 import cv2
@@ -92,4 +93,5 @@ def main(path: Path = OUT) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m tests.eval.modes", description=__doc__).parse_args()
     main()

@@ -178,9 +178,10 @@ def test_two_zones_of_one_name_are_refused(tmp_path: Path) -> None:
     assert errors == ["lobby.yaml:1:1: zones: the name 'desk' stands twice"]
 
 
-def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("raw", [b"\xff\xfe\x00\x9f", b"name\x00: a", b"name: \xff"])
+def test_a_file_that_is_not_text_is_refused(raw: bytes, tmp_path: Path) -> None:
     path = tmp_path / "lobby.yaml"
-    path.write_bytes(b"\xff\xfe\x00\x9f")
+    path.write_bytes(raw)
     assert len(_errors(path)) == 1
 
 
