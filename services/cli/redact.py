@@ -162,4 +162,7 @@ def _mask_all(plans: list[Plan], policy: Policy, models: Path | None, quiet: boo
 def _sentence(plan: Plan, summary: RunSummary) -> str:
     masks = ", ".join(f"{summary.masked.get(kind, 0)} {kind} masks" for kind in summary.settings["kinds"])
     closed = f"; {summary.closed} frames closed" if summary.closed else ""
+    if summary.closed_why:
+        why = max(summary.closed_why, key=lambda reason: summary.closed_why[reason])
+        closed += f", most often: {why.rstrip('.')}"
     return f"{plan.output}: {summary.frames} frames in {summary.wall_s:.1f} s ({summary.fps:.1f} fps), {masks}{closed}"

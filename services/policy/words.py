@@ -17,7 +17,7 @@ _VERB = {
     Mode.SOLID: "covered with a plain colour",
     Mode.MOSAIC: "mosaicked",
     Mode.BLUR: "blurred",
-    Mode.SEAL: "sealed (no longer recognisable to people, still usable for machines)",
+    Mode.SEAL: "drawn as figures that keep outline and pose alone, for machines to learn from",
     Mode.SILHOUETTE: "shown as silhouettes",
 }
 _CLOSED = {

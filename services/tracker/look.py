@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from services.policy.model import AT_DECODER
 from services.schema import pb
 from services.tracker.rules import Rules
 
@@ -29,6 +30,7 @@ _STATUS = {
     pb.DetectorResult.TIMED_OUT: "timed out",
     pb.DetectorResult.SKIPPED: "was skipped",
 }
+_LEARNING = "was still learning the background"
 
 
 @dataclass(slots=True)
@@ -88,7 +90,8 @@ def read_look(
     for result in message.results:
         name = result.detector
         if result.status != pb.DetectorResult.RAN:
-            faults[name] = _STATUS.get(result.status, "failed")
+            learns = name in AT_DECODER and result.status == pb.DetectorResult.SKIPPED
+            faults[name] = _LEARNING if learns else _STATUS.get(result.status, "failed")
             continue
         if fault := _check_lengths(result.boxes, boxes_max):
             faults[name] = fault

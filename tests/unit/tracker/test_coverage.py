@@ -41,6 +41,15 @@ def test_i2_a_look_that_did_not_run_opens_neither_side(status: int) -> None:
     assert "10" in harness.spans[1].why
 
 
+def test_i2_motion_that_still_learns_keeps_frames_closed_and_says_so() -> None:
+    harness = Harness(Book(policy(kinds={"motion": {}})))
+    harness.look(0, result(detector="motion", kind=pb.KIND_MOTION, status=SKIPPED))
+    harness.look(5, result(detector="motion", kind=pb.KIND_MOTION))
+    harness.end(8)
+    assert coverage(harness) == {(0, 4): False, (5, 7): True}
+    assert harness.spans[0].why == "Detector motion was still learning the background at frame 0."
+
+
 def test_i2_a_detector_without_a_result_did_not_run() -> None:
     harness = Harness(Book(BOTH))
     harness.look(0, result(), result(detector="plate"))
