@@ -83,6 +83,10 @@ stack-down: $(STAMP) ## end what `make stack` started
 stack-status: $(STAMP) ## what of the stack runs where
 	@$(BIN)/python -m deploy.stack status $(ARGS) || true
 
+.PHONY: k8s-check
+k8s-check: $(STAMP) ## every overlay and all 256 combinations of components: built, valid by the schemas of Kubernetes and the operators
+	VEIL_REQUIRE_SERVERS=1 VEIL_K8S_ALL=1 $(BIN)/python -m pytest tests/k8s
+
 .PHONY: proto
 proto: $(STAMP) ## generate services/schema from proto/
 	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=services/schema --pyi_out=services/schema veil/v1/veil.proto

@@ -47,6 +47,22 @@ def test_a_key_that_others_may_touch_is_not_used(keys: KeyFolder, mode: int) -> 
         keys.wrap("2024", _KEY, _AAD)
 
 
+@pytest.mark.parametrize(("mode", "taken"), [(0o440, True), (0o400, True), (0o460, False), (0o444, False)])
+def test_a_key_that_kubernetes_mounts_may_be_read_by_the_group_of_the_pod(
+    keys: KeyFolder, mode: int, *, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner is root, and the process is not: the group is all that it can read the key by."""
+    keys.file("2024").chmod(mode)
+    true = os.fstat
+    monkeypatch.setattr(os, "fstat", lambda opened: os.stat_result((*true(opened)[:4], 0, *true(opened)[5:])))
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    if taken:
+        keys.wrap("2024", _KEY, _AAD)
+    else:
+        with pytest.raises(SealError, match="chmod 600"):
+            keys.wrap("2024", _KEY, _AAD)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"hello", base64.b64encode(bytes(31)), base64.b64encode(bytes(33)), os.urandom(32)]
 )

@@ -1,0 +1,93 @@
+"""I4: network policies let through what each stage needs, both ways, and nothing else."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+
+from tests.support.manifests import OVERLAYS, Object, built, of_kind, pod_of, workloads
+
+each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
+
+_BROKER = {"strimzi.io/cluster": "veil", "strimzi.io/kind": "Kafka", "strimzi.io/broker-role": "true"}
+_PORTS = (443, 554, 8000, 8001, 8002, 9090, 9091, 9092, 9093, 9100)
+
+
+def selects(selector: Object, labels: dict[str, str]) -> bool:
+    assert set(selector) <= {"matchLabels"}
+    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+
+
+def rules(objects: tuple[Object, ...], labels: dict[str, str], way: str) -> Iterator[Object]:
+    """What policies allow a pod in one direction; the pod is closed but for these."""
+    chosen = [each["spec"] for each in of_kind(objects, "NetworkPolicy").values()]
+    chosen = [each for each in chosen if selects(each["podSelector"], labels)]
+    assert any(way.title() in each["policyTypes"] for each in chosen), "a pod that no policy closes"
+    for policy in chosen:
+        yield from policy.get(way, [])
+
+
+def passes(rule: Object, side: str, labels: dict[str, str], port: int) -> bool:
+    """Whether a rule lets through pods with these labels, in the same namespace, at a TCP port."""
+    if not any(each["port"] == port and each["protocol"] == "TCP" for each in rule["ports"]):
+        return False
+    peers = [peer for peer in rule.get(side, []) if "namespaceSelector" not in peer and "ipBlock" not in peer]
+    return any(selects(peer["podSelector"], labels) for peer in peers)
+
+
+@each_overlay
+def test_i4_pods_reach_brokers_and_triton_and_no_other_pod(overlay: str) -> None:
+    objects = built(overlay)
+    pods = {name: pod_of(each)["metadata"]["labels"] for name, each in workloads(objects).items()}
+    triton = {"triton": "inference"} if "triton" in pods else {}
+    for (source, labels), (target, others) in product(pods.items(), {**pods, "broker": _BROKER}.items()):
+        for port in _PORTS:
+            out = any(passes(rule, "to", others, port) for rule in rules(objects, labels, "egress"))
+            # Strimzi opens the broker's own side.
+            into = target == "broker" or any(
+                passes(rule, "from", labels, port) for rule in rules(objects, others, "ingress")
+            )
+            wanted = (target == "broker" and port == 9093 and source != "triton") or (
+                triton.get(target) == source and port == 8001
+            )
+            assert (out and into) == wanted, f"{source} → {target}:{port}"
+
+
+@each_overlay
+def test_i4_only_the_decoder_reaches_beyond_the_cluster(overlay: str) -> None:
+    objects = built(overlay)
+    for name, workload in workloads(objects).items():
+        labels = pod_of(workload)["metadata"]["labels"]
+        allowed = list(rules(objects, labels, "egress"))
+        assert all(rule.get("to") for rule in allowed), "a rule without a target allows every address"
+        blocks = [peer["ipBlock"]["cidr"] for rule in allowed for peer in rule["to"] if "ipBlock" in peer]
+        assert len(blocks) == (1 if name == "decoder" else 0)
+        # Each overlay names the networks of its cameras.
+        assert "192.0.2.0/24" not in blocks
+
+
+@each_overlay
+def test_only_prometheus_comes_in_from_other_namespaces(overlay: str) -> None:
+    objects = built(overlay)
+    for name, workload in workloads(objects).items():
+        pod = pod_of(workload)
+        opened = set()
+        for rule in rules(objects, pod["metadata"]["labels"], "ingress"):
+            assert rule.get("from")
+            for peer in rule["from"]:
+                if "namespaceSelector" in peer:
+                    assert peer["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "prometheus"}
+                    opened |= {port["port"] for port in rule["ports"]}
+        ports = {each["name"]: each["containerPort"] for each in pod["spec"]["containers"][0]["ports"]}
+        assert opened == {ports["metrics" if name == "triton" else "health"]}
+
+
+@each_overlay
+def test_brokers_let_in_whom_the_listener_names(overlay: str) -> None:
+    objects = built(overlay)
+    (kafka,) = of_kind(objects, "Kafka").values()
+    (listener,) = kafka["spec"]["kafka"]["listeners"]
+    (peer,) = listener["networkPolicyPeers"]
+    for name, workload in workloads(objects).items():
+        labels = pod_of(workload)["metadata"]["labels"]
+        assert selects(peer["podSelector"], labels) == (name != "triton")

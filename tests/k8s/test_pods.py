@@ -1,0 +1,145 @@
+"""What every pod may do, and how it is started, asked how it is, and stopped."""
+
+import pytest
+
+from services.bus.kafka_settings import KafkaSettings
+from services.cli.service import stages_of
+from services.runtime.service import ServiceSettings
+from services.runtime.settings import RunnerSettings
+from tests.support.manifests import (
+    OVERLAYS,
+    Object,
+    built,
+    containers_of,
+    environment_of,
+    of_kind,
+    pod_of,
+    stages,
+    workloads,
+)
+
+each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
+_SETTLING_S = 5
+_PIXELS = {"decoder", "inference", "renderer", "renderer-encoder"}
+
+
+def secrets_of(workload: Object) -> set[str]:
+    volumes = pod_of(workload)["spec"]["volumes"]
+    return {each["secret"]["secretName"] for each in volumes if "secret" in each}
+
+
+@each_overlay
+def test_no_pod_can_do_more_than_it_must(overlay: str) -> None:
+    objects = built(overlay)
+    accounts = of_kind(objects, "ServiceAccount")
+    for name, workload in workloads(objects).items():
+        spec = pod_of(workload)["spec"]
+        assert spec["serviceAccountName"] == name
+        assert accounts[name]["automountServiceAccountToken"] is False
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["runAsUser"] > 0
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+        for container in containers_of(workload):
+            context = container["securityContext"]
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert "memory" in container["resources"]["limits"]
+            assert {"cpu", "memory"} <= set(container["resources"]["requests"])
+            assert container["image"].rpartition(":")[2] not in {"", "latest"}
+
+
+@each_overlay
+def test_i3_what_a_pod_writes_stays_in_memory(overlay: str) -> None:
+    for name, workload in workloads(built(overlay)).items():
+        for volume in pod_of(workload)["spec"]["volumes"]:
+            kind = next(key for key in volume if key != "name")
+            assert kind in {"secret", "configMap", "emptyDir"}
+            # Models are no pictures.
+            if kind == "emptyDir" and (name, volume["name"]) != ("triton", "models"):
+                assert volume["emptyDir"]["medium"] == "Memory"
+                assert volume["emptyDir"]["sizeLimit"]
+
+
+@each_overlay
+def test_i4_only_who_touches_source_pixels_has_keys_and_only_the_decoder_knows_cameras(overlay: str) -> None:
+    for name, workload in stages(built(overlay)).items():
+        secrets = secrets_of(workload)
+        assert ("keys" in secrets) == (name in _PIXELS)
+        assert ("cameras" in secrets) == (name == "decoder")
+
+
+@each_overlay
+def test_each_stage_is_started_as_the_command_wants_it(overlay: str) -> None:
+    objects = built(overlay)
+    for name, workload in stages(objects).items():
+        (container,) = containers_of(workload)
+        assert container["command"] == ["veil"]
+        verb, service = container["args"]
+        assert verb == "service"
+        assert "-".join(stages_of(service)) == name
+        # Kafka knows a user of that name, and its password is the only one that the pod has.
+        assert environment_of(workload, objects)["VEIL_KAFKA_USERNAME"] == name
+        assert name in secrets_of(workload)
+        assert not (set(of_kind(objects, "KafkaUser")) - {name}) & secrets_of(workload)
+
+
+@each_overlay
+def test_probes_ask_where_the_service_answers(overlay: str) -> None:
+    objects = built(overlay)
+    for workload in stages(objects).values():
+        (container,) = containers_of(workload)
+        settings = environment_of(workload, objects)
+        (port,) = container["ports"]
+        assert port == {"name": "health", "containerPort": int(settings["VEIL_SERVICE_HEALTH_PORT"]), "protocol": "TCP"}
+        assert port["containerPort"] == ServiceSettings.model_fields["health_port"].default
+        assert settings["VEIL_SERVICE_HEALTH_HOST"] == "0.0.0.0"
+        paths = {"startupProbe": "/live", "livenessProbe": "/live", "readinessProbe": "/ready"}
+        for probe, path in paths.items():
+            assert container[probe]["httpGet"] == {"path": path, "port": "health"}
+
+
+@each_overlay
+def test_i6_a_pod_has_time_to_finish_what_is_in_hand(overlay: str) -> None:
+    """Draining, then the last commit and leaving the group, each of which is one request that may take its longest."""
+    objects = built(overlay)
+    for workload in stages(objects).values():
+        settings = environment_of(workload, objects)
+        drain_s = float(settings.get("VEIL_RUNNER_DRAIN_S", RunnerSettings.model_fields["drain_s"].default))
+        request_s = KafkaSettings.model_fields["request_timeout_s"].default
+        assert pod_of(workload)["spec"]["terminationGracePeriodSeconds"] >= drain_s + 2 * request_s + _SETTLING_S
+
+
+@each_overlay
+def test_every_volume_mounted_and_every_map_named_is_there(overlay: str) -> None:
+    objects = built(overlay)
+    maps = of_kind(objects, "ConfigMap")
+    for workload in workloads(objects).values():
+        volumes = {each["name"]: each for each in pod_of(workload)["spec"]["volumes"]}
+        for container in containers_of(workload):
+            assert {mount["name"] for mount in container["volumeMounts"]} <= set(volumes)
+        for volume in volumes.values():
+            assert volume.get("configMap", {}).get("name") in {None, *maps}
+
+
+@each_overlay
+def test_decoders_share_the_cameras_by_their_numbers(overlay: str) -> None:
+    decoder = of_kind(built(overlay), "StatefulSet")["decoder"]
+    settings = environment_of(decoder, built(overlay))
+    assert settings["VEIL_DECODER_SHARD"] == f"$(POD_INDEX)/{decoder['spec']['replicas']}"
+    (container,) = containers_of(decoder)
+    names = [each["name"] for each in container["env"]]
+    # A variable can name only those before it.
+    assert names.index("POD_INDEX") < names.index("VEIL_DECODER_SHARD")
+    (index,) = (each["valueFrom"] for each in container["env"] if each["name"] == "POD_INDEX")
+    assert index == {"fieldRef": {"fieldPath": "metadata.labels['apps.kubernetes.io/pod-index']"}}
+
+
+def test_city_runs_renderer_and_encoder_in_one_process() -> None:
+    assert set(stages(built("city"))) == {"decoder", "inference", "tracker", "renderer-encoder", "auditor"}
+    assert "encoder" not in " ".join(of_kind(built("production"), "ConfigMap"))
+    assert not {"renderer", "encoder"} & {
+        each["metadata"]["name"] for each in built("city") if "kafka" not in each["apiVersion"]
+    }
