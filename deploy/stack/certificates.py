@@ -1,6 +1,7 @@
 """TLS for the servers of the stack: a certificate authority that exists for a moment, and what it signed."""
 
 import ipaddress
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,10 +18,11 @@ _LIFE = timedelta(days=365)
 _EARLIER = timedelta(minutes=5)
 
 
-def make_certificates(folder: Path, name: str) -> None:
+def make_certificates(folder: Path, name: str, hosts: Sequence[str] = ()) -> None:
     """Writes ca.pem and NAME.pem (key and certificate of a server on this machine), unless both are there.
 
-    The authority's key is never written: whoever held it could make a broker of his own.
+    The authority's key is never written: whoever held it could make a broker of his own. `hosts` are further names
+    of the server, beside those of this machine.
     """
     ca_file, server_file = folder / "ca.pem", folder / f"{name}.pem"
     if ca_file.exists() and server_file.exists():
@@ -37,7 +39,7 @@ def make_certificates(folder: Path, name: str) -> None:
     # Brokers and controllers call each other: each is server and client.
     both_ways = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     server = server.add_extension(x509.ExtendedKeyUsage(both_ways), critical=False)
-    here = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]
+    here = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1")), *map(x509.DNSName, hosts)]
     server = server.add_extension(x509.SubjectAlternativeName(here), critical=False)
 
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

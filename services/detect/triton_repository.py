@@ -1,7 +1,7 @@
 """Writes the model repository that Triton serves, out of the installed models.
 
 The repository is the same everywhere but for its backend: `python` runs ONNX Runtime in Triton's Python backend, which
-the PyPI wheel of the server has; `onnxruntime` and `tensorrt` are for NVIDIA's container.
+the PyPI wheel of the server has; `onnxruntime`, `onnxruntime-cpu` and `tensorrt` are for NVIDIA's container.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelDynamicBatching
 from services.detect.catalogue import ModelMissing, catalogue, read_model
 from services.detect.triton import MAX_BATCH, STAMP
 
-Backend = Literal["python", "onnxruntime", "tensorrt"]
+Backend = Literal["python", "onnxruntime", "onnxruntime-cpu", "tensorrt"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 _SHA256 = "sha256"
@@ -90,7 +90,7 @@ def write_model(folder: Path, model: bytes, stamp: str, backend: Backend, instan
 
 def configuration(name: str, model: bytes, stamp: str, backend: Backend, instances: int = INSTANCES) -> ModelConfig:
     """What config.pbtxt holds for the ONNX file `model`."""
-    on_gpu = backend != "python"
+    on_gpu = backend in ("onnxruntime", "tensorrt")
     config = ModelConfig(
         name=name,
         backend="python" if backend == "python" else "onnxruntime",

@@ -34,12 +34,13 @@ def _config(folder: Path, model: str) -> ModelConfig:
 
 @pytest.mark.parametrize("model", [entry.model for entry in catalogue().values()])
 def test_only_the_backend_and_where_it_runs_differ(repositories: dict[Backend, Path], model: str) -> None:
-    here, there, fast = (MessageToDict(_config(repositories[backend], model)) for backend in BACKENDS)
+    here, there, slow, fast = (MessageToDict(_config(repositories[backend], model)) for backend in BACKENDS)
     differing = {field for field in here | there if here.get(field) != there.get(field)}
     assert differing == {"backend", "instanceGroup"}
     assert (here["backend"], there["backend"]) == ("python", "onnxruntime")
     assert {field for field in there | fast if there.get(field) != fast.get(field)} == {"optimization"}
-    for config, kind in ((here, "KIND_CPU"), (there, "KIND_GPU")):
+    assert {field for field in there | slow if there.get(field) != slow.get(field)} == {"instanceGroup"}
+    for config, kind in ((here, "KIND_CPU"), (there, "KIND_GPU"), (slow, "KIND_CPU")):
         (group,) = config["instanceGroup"]
         assert group == {"count": INSTANCES, "kind": kind}
 

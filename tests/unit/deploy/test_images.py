@@ -1,0 +1,175 @@
+"""Dockerfile and compose files name modules, settings, ports and files that exist."""
+
+import importlib.util
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from pydantic_settings import BaseSettings
+
+import services
+from deploy import compose_files, lock, metrics_page
+from services.bus.kafka_table import FUSED, principals
+from services.cli.service import SERVICES, stages_of
+from services.policy.site import load_site
+from services.runtime.service import ServiceSettings
+
+_DEPLOY = Path(compose_files.__file__).parent
+_DOCKERFILE = (_DEPLOY / "Dockerfile").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((_DEPLOY / "compose.yaml").read_text())
+OURS = {name: each for name, each in COMPOSE["services"].items() if name in SERVICES}
+
+
+def stages() -> dict[str, str]:
+    """Text of each build stage by its name."""
+    parts = re.split(r"(?m)^FROM (\S+) AS (\S+)$", _DOCKERFILE)
+    return {
+        name: f"FROM {base}\n{text}" for base, name, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True)
+    }
+
+
+@cache
+def settings() -> frozenset[str]:
+    """Every variable that a settings class of the code reads."""
+    metrics_page.exported()  # imports every module
+
+    def classes(parent: type[BaseSettings]) -> Iterator[type[BaseSettings]]:
+        for child in parent.__subclasses__():
+            yield child
+            yield from classes(child)
+
+    return frozenset(
+        f"{each.model_config['env_prefix']}{field}".upper()
+        for each in classes(BaseSettings)
+        if each.__module__.startswith("services.")
+        for field in each.model_fields
+    )
+
+
+def test_every_service_has_an_image_and_what_it_starts_exists() -> None:
+    images = stages()
+    assert {*SERVICES, *FUSED, "cli"} <= images.keys()
+    for name in (*SERVICES, *FUSED):
+        _, _, entry = images[name].partition("ENTRYPOINT ")
+        command = json.loads(entry.splitlines()[0])
+        if command[0] == "veil":
+            assert "-".join(stages_of(command[2])) == name
+        else:
+            assert command == ["python", "-m", f"services.{name}"]
+            assert importlib.util.find_spec(f"services.{name}.__main__")
+
+
+def test_no_image_runs_as_root_or_holds_a_compiler() -> None:
+    images = stages()
+    assert "USER 10001:10001" in images["veil"]
+    for name in (*SERVICES, *FUSED, "cli"):
+        assert images[name].startswith("FROM veil\n")
+        assert "RUN" not in images[name], "nothing is installed in a final stage"
+        assert "USER" not in images[name]
+    assert "RUN" not in images["veil"]
+    assert "apt-get" not in _DOCKERFILE
+
+
+def test_variables_of_images_and_containers_are_settings_of_the_code() -> None:
+    given = set(re.findall(r"\b(VEIL_\w+)=", _DOCKERFILE))
+    for service in OURS.values():
+        given |= {*service["environment"]}
+    given |= {*COMPOSE["services"]["topics"]["environment"]}
+    assert given - settings() == {"VEIL_MODELS"}
+    assert 'os.environ.get("VEIL_MODELS")' in Path("services/detect/catalogue.py").read_text()
+
+
+def test_ports_are_those_of_the_code() -> None:
+    port = ServiceSettings.model_fields["health_port"].default
+    assert f"EXPOSE {port}" in stages()["veil"]
+    assert f"127.0.0.1:{port}/live" in COMPOSE["x-service"]["healthcheck"]["test"][3]
+    scraped = yaml.safe_load((_DEPLOY / "prometheus" / "prometheus.yaml").read_text())["scrape_configs"]
+    (ours,) = scraped[0]["dns_sd_configs"]
+    assert (ours["port"], set(ours["names"])) == (port, OURS.keys())
+    triton = " ".join(COMPOSE["services"]["triton"]["command"])
+    assert f"--metrics-port={scraped[1]['dns_sd_configs'][0]['port']}" in triton
+    inference = OURS["inference"]["environment"]["VEIL_INFERENCE_TRITON_URLS"]
+    assert f"--grpc-port={inference.rpartition(':')[2]}" in triton
+    assert COMPOSE["x-kafka"]["VEIL_KAFKA_BOOTSTRAP"] == f"kafka:{compose_files.PORTS.client}"
+
+
+def test_i4_every_service_logs_in_as_itself_and_only_those_that_need_them_get_keys() -> None:
+    for name, service in OURS.items():
+        environment = service["environment"]
+        assert environment["VEIL_KAFKA_USERNAME"] == name
+        assert environment["VEIL_KAFKA_PASSWORD_FILE"] == f"/run/secrets/{name}"
+        has_keys = any("/run/keys" in volume for volume in service.get("volumes", ()))
+        assert has_keys == (name in ("decoder", "inference", "renderer")) == ("VEIL_KEYS_FOLDER" in environment)
+        others = {*service["secrets"]} - {name, "kafka-ca"}
+        assert others <= {"camera"}
+    assert "VEIL_SERVICE_SITE" not in OURS["auditor"]["environment"]
+    assert set(compose_files.USERS) <= set(principals())
+    assert set(OURS) <= set(compose_files.USERS)
+
+
+def test_containers_are_closed_in() -> None:
+    for name, service in COMPOSE["services"].items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["user"].startswith("${VEIL_UID"), name
+        for port in service.get("ports", ()):
+            assert port.startswith("127.0.0.1:"), name
+        if name in OURS:
+            assert service["networks"] == ["line"]
+            assert service["healthcheck"]
+    assert COMPOSE["networks"]["line"]["internal"] is True
+
+
+def test_every_file_that_is_mounted_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"video")
+    monkeypatch.setattr(compose_files, "playable", lambda given: given)
+    folder = tmp_path / "compose"
+    compose_files.write_files(folder, video)
+    first = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".mp4"}
+    compose_files.write_files(folder, video)
+    assert all(path.read_bytes() == content for path, content in first.items()), "a second run keeps what is there"
+    mounted = [secret["file"] for secret in COMPOSE["secrets"].values()]
+    mounted += [volume.partition(":")[0] for each in COMPOSE["services"].values() for volume in each.get("volumes", ())]
+    for source in mounted:
+        inside = source.removeprefix("../out/compose/")
+        assert (folder / inside).exists() if inside != source else (_DEPLOY / source).exists()
+    for secret in (*(folder / "passwords").iterdir(), folder / "kafka-users.args", folder / "mediamtx.yml"):
+        assert secret.stat().st_mode & 0o077 == 0
+
+
+def test_the_site_file_is_valid(tmp_path: Path) -> None:
+    password = tmp_path / "camera"
+    password.write_text("secret\n")
+    text = COMPOSE["configs"]["site"]["content"].replace("$$", "$").replace("/run/secrets/camera", str(password))
+    (tmp_path / "site.yaml").write_text(text)
+    (camera,) = load_site(tmp_path / "site.yaml").config.cameras
+    assert camera.id == compose_files.CAMERA
+    assert f"@camera:{compose_files.RTSP}/camera/{camera.id}" in camera.source.get_secret_value()
+    assert compose_files.media_server("p")["paths"].keys() >= {f"camera/{camera.id}"}  # type: ignore[attr-defined]
+
+
+def test_the_broker_is_the_stacks_broker_under_another_name() -> None:
+    lines = dict(line.split("=", 1) for line in compose_files.broker_properties().splitlines())
+    assert not any("127.0.0.1" in value for value in lines.values())
+    assert lines["advertised.listeners"].startswith(f"CLIENT://kafka:{compose_files.PORTS.client},")
+    assert lines["listener.security.protocol.map"] == "CLIENT:SASL_SSL,INTERNAL:SSL,CONTROLLER:SSL"
+    assert lines["allow.everyone.if.no.acl.found"] == "false"
+    assert lines["super.users"] == "User:admin;User:CN=kafka"
+
+
+def test_images_install_what_the_project_asks_for() -> None:
+    locked = dict(re.findall(r"(?m)^([\w.-]+)==(\S+) --hash=sha256:[0-9a-f]{64}$", lock.LOCK.read_text()))
+    assert len(locked) == len(lock.LOCK.read_text().splitlines()) - 1
+    names = {name.lower().replace("_", "-"): number for name, number in locked.items()}
+    for line in lock.wanted():
+        wanted = Requirement(line)
+        assert wanted.specifier.contains(names[wanted.name.lower()]), f"run: python -m deploy.lock ({line})"
+    assert "--require-hashes" in stages()["build"]
+    assert f"ARG VERSION={services.__version__}" in _DOCKERFILE
