@@ -4,11 +4,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Children hear Ctrl-C even where the tests were started in the background, with that signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.models

@@ -186,7 +186,7 @@ def test_a_detector_that_comes_back_is_used_again_and_its_late_answer_is_not(mak
     assert statuses(after) == {"face": _Status.RAN}
     assert list(after.detections.results[0].boxes.xyxy) == [0, 0, 60, 30]
     assert face.most_inside == 1
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
 
 
 def test_results_leave_in_the_order_in_which_frames_came(make: Make) -> None:
@@ -324,7 +324,7 @@ def test_closing_finishes_what_is_in_hand_and_ends_the_threads(make: Make) -> No
         stage.submit(frame(seq))
     stage.close()
     assert len(stage.join(5)) == 5
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
     assert stage.join(0) == []
 
 
