@@ -52,6 +52,22 @@ def test_no_pod_can_do_more_than_it_must(overlay: str) -> None:
 
 
 @each_overlay
+def test_the_namespace_takes_the_pods_that_strimzi_makes(overlay: str) -> None:
+    objects = built(overlay)
+    templates = [each["spec"]["template"] for each in of_kind(objects, "KafkaNodePool").values()]
+    templates += [each["spec"]["entityOperator"]["template"] for each in of_kind(objects, "Kafka").values()]
+    for template in templates:
+        containers = {name: each for name, each in template.items() if name.endswith("Container")}
+        assert len(containers) == 2
+        assert template["pod"]["securityContext"] == {
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        for each in containers.values():
+            assert each["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+@each_overlay
 def test_i3_what_a_pod_writes_stays_in_memory(overlay: str) -> None:
     for name, workload in workloads(built(overlay)).items():
         for volume in pod_of(workload)["spec"]["volumes"]:
