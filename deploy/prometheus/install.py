@@ -1,5 +1,6 @@
 """Prometheus and promtool out of Debian's package, unpacked into .cache/prometheus and installed nowhere."""
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -37,7 +38,7 @@ def _unpack() -> None:
     """Without installing: the package would start a server for the whole machine."""
     _FOLDER.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_FOLDER.parent) as scratch:
-        _run(("apt-get", "download", "prometheus"), Path(scratch))
+        _download(Path(scratch))
         packages = [str(path) for path in Path(scratch).glob("*.deb")]
         if not packages:
             raise Unavailable("apt-get downloaded no package prometheus: run `apt-get update` first")
@@ -46,6 +47,18 @@ def _unpack() -> None:
         # Another process may have been faster.
         if not _FOLDER.exists():
             part.rename(_FOLDER)
+
+
+def _download(folder: Path) -> None:
+    command = ("apt-get", "download", "prometheus")
+    try:
+        _run(command, folder)
+    except Unavailable:
+        if os.geteuid() != 0:
+            raise
+        # A fresh machine does not know yet which packages there are.
+        _run(("apt-get", "update", "-qq"), folder)
+        _run(command, folder)
 
 
 def _run(command: tuple[str, ...], folder: Path) -> None:
