@@ -83,6 +83,8 @@ def redact(
     if "://" in source:
         fail("redact takes files; for cameras write a site file and use `veil run`", ExitCode.USAGE)
     chosen = load_policy(policy, overrides(policy, mode, kinds, profile, strength, keep_sound, badge))
+    if chosen.mode.shows_body and not any(kind.is_body for kind in chosen.kinds) and not quiet:
+        say(f"{chosen.mode} is for persons and motion, which this policy does not mask: all else becomes a mosaic")
     extras = Extras(report, summary, metadata)
     if Path(source).is_dir():
         if review is not None:

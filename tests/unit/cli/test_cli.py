@@ -239,6 +239,14 @@ def test_presets_look_ahead_as_for_evidence_and_files_as_they_say(
     assert profiles == [(Profile.EVIDENCE, 2.0), (Profile.LIVE, 0.8), (Profile.LIVE, 0.8)]
 
 
+def test_a_mode_that_no_masked_kind_can_have_is_told(tmp_path: Path, clip: Path, jobs: list[RedactJob]) -> None:
+    told = "seal is for persons and motion"
+    faces = _veil("redact", clip, tmp_path / "a.mp4", "--mode", "seal", "--kinds", "face")
+    people = _veil("redact", clip, tmp_path / "b.mp4", "--mode", "seal", "--kinds", "face,person")
+    assert told in " ".join(faces.stdout.split())
+    assert told not in " ".join(people.stdout.split())
+
+
 def test_quiet_says_nothing(tmp_path: Path, clip: Path, jobs: list[RedactJob]) -> None:
     result = _veil("redact", clip, tmp_path / "out.mp4", "--quiet")
     assert (result.exit_code, result.output) == (0, "")
