@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 import services
+from services.policy.reference import with_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "metrics.md"
@@ -100,14 +101,8 @@ def queryable() -> frozenset[str]:
 
 
 def filled(page: str) -> str:
-    """The page with each part between `<!-- table: NAME -->` and `<!-- end -->` made anew."""
-    for name, table in _tables():
-        head, begin, rest = page.partition(f"<!-- table: {name} -->\n")
-        _, end, tail = rest.partition("<!-- end -->")
-        if not end:
-            raise ValueError(f"the page has no place for the table '{name}'")
-        page = f"{head}{begin}{table}{end}{tail}"
-    return page
+    """The page with its tables made anew."""
+    return with_tables(page, dict(_tables()))
 
 
 def _of(wrapper: MetricWrapperBase) -> Metric:

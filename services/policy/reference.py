@@ -17,8 +17,16 @@ _TYPES = {"integer": "whole number", "number": "number", "string": "text", "bool
 
 
 def filled(page: str) -> str:
-    """The page with each part between `<!-- table: NAME -->` and `<!-- end -->` made anew."""
-    for name, table in _tables().items():
+    """The page with its tables made anew."""
+    return with_tables(page, _tables())
+
+
+def with_tables(page: str, tables: Mapping[str, str]) -> str:
+    """The page with each part between `<!-- table: NAME -->` and `<!-- end -->` replaced by the table of that name.
+
+    Raises ValueError where a table has no place.
+    """
+    for name, table in tables.items():
         head, begin, rest = page.partition(f"<!-- table: {name} -->\n")
         _, end, tail = rest.partition("<!-- end -->")
         if not end:

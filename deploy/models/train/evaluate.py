@@ -1,6 +1,6 @@
 """Measures a network against labelled pictures and against the installed models, on pictures no net was trained on."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import thread_time
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from deploy.models.train.architecture import MULTIPLE
-from deploy.models.train.pictures import Array, Picture, Rgb, folds, labelled, street_faces, web_plates
+from deploy.models.train.pictures import Array, Picture, Rgb, folds, frames, labelled, street_faces, web_plates
 from services.detect.cells import decode
 from services.detect.onnx_runtime import OnnxSession
 from services.detect.postprocess import stack_padded, suppress
@@ -128,19 +128,6 @@ def at_precision(pictures: Sequence[Judged], precision: float) -> tuple[float, F
         if found.precision >= precision:
             return float(threshold), found
     return 1.0, figures(pictures, 1.0)
-
-
-def frames(path: Path, step: int = 5) -> Iterator[Rgb]:
-    """Every so many frames of a video."""
-    video = cv2.VideoCapture(str(path))
-    index = 0
-    while True:
-        more, frame = video.read()
-        if not more:
-            return
-        if index % step == 0:
-            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
-        index += 1
 
 
 def false_alarms(find: Finder, path: Path, thresholds: Sequence[float]) -> dict[float, float]:

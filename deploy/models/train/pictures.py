@@ -68,7 +68,7 @@ def street_faces(data: Path) -> list[Picture]:
 
 def clip_frames(data: Path) -> list[Picture]:
     """Frames of indoor cameras without any plate; nothing else is labelled."""
-    return [frame for clip in CLIPS for frame in _frames(data / "video" / f"{clip}.mp4")]
+    return [frame for clip in CLIPS for frame in _clip(data / "video" / f"{clip}.mp4")]
 
 
 def road_plates(folder: Path) -> list[Picture]:
@@ -160,7 +160,8 @@ def _mended(picture: Picture) -> Picture:
     return replace(picture, boxes={"plate": picture.boxes["plate"] * factor})
 
 
-def _frames(path: Path) -> Iterator[Picture]:
+def frames(path: Path) -> Iterator[Rgb]:
+    """Every fifth frame of a video: those between them show the same."""
     video = cv2.VideoCapture(str(path))
     index = 0
     while True:
@@ -168,9 +169,14 @@ def _frames(path: Path) -> Iterator[Picture]:
         if not more:
             return
         if index % _CLIP_STEP == 0:
-            _, encoded = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 95])
-            yield Picture(f"{path.stem}/{index:04d}", "CC BY 4.0", encoded.ravel(), {"plate": NO_BOXES})
+            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
         index += 1
+
+
+def _clip(path: Path) -> Iterator[Picture]:
+    for number, frame in enumerate(frames(path)):
+        _, encoded = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])
+        yield Picture(f"{path.stem}/{number * _CLIP_STEP:04d}", "CC BY 4.0", encoded.ravel(), {"plate": NO_BOXES})
 
 
 def _hash(picture: Picture) -> np.uint64:
