@@ -16,8 +16,8 @@ def main() -> None:
         "--data", type=Path, default=Path("../shared/data"), help="folder with faces/, plates/ and video/"
     )
     parser.add_argument("--pictures", type=Path, help="folder of further pictures with a manifest.json")
+    parser.add_argument("--photographs", type=Path, help="folder of photographs of people with a manifest.json")
     parser.add_argument("--roads", type=Path, help="work tree of RobertLucian/license-plate-dataset")
-    parser.add_argument("--people", type=Path, help="folder of rendered people with a truth.json")
     parser.add_argument("--lessons", type=Path, default=Path(".cache/train/lessons.json"), help="the teachers' answers")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the ONNX file")
     parser.add_argument("--steps", type=int, help="batches, if not as many as the recipe says")
@@ -26,7 +26,7 @@ def main() -> None:
     given = parser.parse_args()
     recipe = RECIPES[given.recipe]
     plan = replace(Plan(), steps=given.steps or recipe.steps, seed=given.seed, workers=given.workers)
-    material = Material(given.data, given.lessons, given.pictures, given.roads, given.people)
+    material = Material(given.data, given.lessons, given.pictures, given.photographs, given.roads)
     path = train(recipe.shape, plan, recipe.sampler(material), given.out, lambda line: print(line, flush=True))  # noqa: T201
     print(path)  # noqa: T201
 

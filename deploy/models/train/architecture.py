@@ -30,9 +30,9 @@ class Shape:
     """
 
     kinds: tuple[str, ...]
-    widths: tuple[int, int, int, int] = (32, 64, 96, 128)
-    depths: tuple[int, int, int, int] = (1, 2, 2, 2)
-    neck: int = 48
+    widths: tuple[int, int, int, int] = (32, 64, 128, 160)
+    depths: tuple[int, int, int, int] = (2, 3, 3, 2)
+    neck: int = 64
     head: int = 32
 
 
@@ -42,7 +42,7 @@ class Conv:
 
     Attributes:
         name: of its weights.
-        kernel: 1, 3, or 4 for patches side by side; for 3 the picture's edge is padded with zeros.
+        kernel: 1, 3, or 6 for the patches of the stem; the picture's edge is padded with zeros.
         depthwise: each channel by itself; such a one is plain sums, which the next convolution mixes.
         answers: the last one of a head: plain sums too.
     """
@@ -58,7 +58,7 @@ class Conv:
     @property
     def padding(self) -> int:
         """Zeros around the map on each side."""
-        return self.kernel // 2 if self.kernel % 2 else 0
+        return (self.kernel - self.stride + 1) // 2
 
     @property
     def relu(self) -> bool:
@@ -84,8 +84,8 @@ class Ops(Protocol, Generic[T]):
 
 def run(shape: Shape, ops: Ops[T], picture: T) -> dict[str, T]:
     """Carries the network out: kind → answer."""
-    # Patches of 4×4 pixels as channels: maps of half the size would take a third of all time.
-    x = ops.conv(Conv("stem", 3, shape.widths[0], kernel=4, stride=4), picture)
+    # Patches of 6×6 pixels, each two wider than its place: maps of half the size would take a third of all time.
+    x = ops.conv(Conv("stem", 3, shape.widths[0], kernel=6, stride=4), picture)
     before, maps = shape.widths[0], []
     for stage, (width, depth) in enumerate(zip(shape.widths, shape.depths, strict=True)):
         for block in range(depth):

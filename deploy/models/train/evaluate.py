@@ -1,7 +1,7 @@
 """Measures a network against labelled pictures and against the installed models, on pictures no net was trained on."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import thread_time
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from deploy.models.train.architecture import MULTIPLE
-from deploy.models.train.pictures import Array, Picture, Rgb, folds, frames, labelled, street_faces, web_plates
+from deploy.models.train.pictures import Array, Picture, Rgb, clip, folds, frames, labelled, street_faces, web_plates
 from services.detect.cells import decode
 from services.detect.onnx_runtime import OnnxSession
 from services.detect.postprocess import stack_padded, suppress
@@ -18,6 +18,7 @@ FRAME = (640, 360)
 """Width and height that pictures are fitted into."""
 _FLOOR = 0.1
 _SUPPRESS = 0.4
+_STREET, _SPARSE = "vtest", 5
 _TIMEOUT_S = 30.0
 
 Found = tuple[Array, Array]
@@ -162,6 +163,17 @@ def plate_sets(data: Path, further: Mapping[str, Path]) -> dict[str, list[Pictur
 def face_sets(data: Path) -> dict[str, list[Picture]]:
     """Labelled faces: the held-out streets and the group photos."""
     return {"street": folds(street_faces(data))[1], "group": labelled(data / "faces" / "group", "face")}
+
+
+def person_sets(data: Path) -> dict[str, list[Picture]]:
+    """Labelled persons: frames of a street camera with truth in MOT's text form; no net was trained on it."""
+    rows = np.loadtxt(data / "video" / f"{_STREET}.mot15-gt.txt", delimiter=",", dtype=np.float32)
+    found = []
+    for picture in clip(data / "video" / f"{_STREET}.avi", "for tests only")[::_SPARSE]:
+        here = rows[rows[:, 0] == int(picture.name.rsplit("/", 1)[1]) + 1, 2:6]
+        boxes = np.concatenate([here[:, :2], here[:, :2] + here[:, 2:]], axis=1)
+        found.append(replace(picture, boxes={"person": boxes}))
+    return {"vtest": found}
 
 
 def _share(hits: Sequence[bool]) -> float:

@@ -14,9 +14,6 @@ from deploy.models.train.pictures import NO_BOXES, Array, Picture
 _SAME = 0.35
 """IoU from which a teacher's box is one that is labelled already."""
 
-_HAIR_AND_EARS = np.array([0.1, 0.35], np.float32)
-"""Share of a face's width that a head has more on each side, and of its height above: judged by eye on samples."""
-
 Opinion = Mapping[str, tuple[Array, Array]]
 """Kind → boxes to find and areas that count neither way, both (n, 4)."""
 
@@ -47,7 +44,6 @@ class Lessons:
     def taught(self, pictures: Sequence[Picture]) -> list[Picture]:
         """The pictures with labels for the kinds that they had none for. Raises KeyError for one never asked about.
 
-        Heads are where faces are; in the rest of a person there may be one that shows no face.
         Where a kind is labelled already, what teachers are sure of beside the labels counts neither way.
         """
         return [self._with(picture) for picture in pictures]
@@ -63,17 +59,7 @@ class Lessons:
                 ignored[kind] = np.concatenate([ignored.get(kind, NO_BOXES), sure[new]])
             else:
                 boxes[kind], ignored[kind] = sure, unsure
-        if "head" not in boxes:
-            boxes["head"] = heads(boxes["face"])
-            bodies = (boxes["person"], ignored.get("person", NO_BOXES))
-            ignored["head"] = np.concatenate([heads(ignored.get("face", NO_BOXES)), *bodies])
         return replace(picture, boxes=boxes, ignored=ignored)
-
-
-def heads(faces: Array) -> Array:
-    """The heads (n, 4) that faces (n, 4) belong to: hair above, ears beside."""
-    size = faces[:, 2:] - faces[:, :2]
-    return faces + np.concatenate([-size * _HAIR_AND_EARS, size * _HAIR_AND_EARS * [1, 0]], axis=1, dtype=np.float32)
 
 
 def _key(picture: Picture) -> str:

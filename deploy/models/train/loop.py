@@ -29,7 +29,9 @@ class Plan:
     Attributes:
         steps: batches in all.
         batch: samples in each.
-        rate: highest learning rate, reached after the first steps; it falls to a fiftieth along a cosine.
+        rate: learning rate, reached after the first steps.
+        cooling: last steps, along which the rate falls to a fiftieth in a straight line. Until then training may be
+            stopped, given more pictures, lengthened and gone on with.
         decay: of weights (AdamW).
         average: share of the running average that stays in each step.
         seed: of samples and first weights.
@@ -40,6 +42,7 @@ class Plan:
     steps: int = 3000
     batch: int = 16
     rate: float = 2e-3
+    cooling: int = 1500
     decay: float = 0.02
     average: float = 0.998
     seed: int = 1
@@ -54,9 +57,7 @@ def train(shape: Shape, plan: Plan, sampler: Callable[[], Sampler], folder: Path
     net = Net(shape).to(memory_format=torch.channels_last)
     mean = copy.deepcopy(net)
     optimiser = torch.optim.AdamW(_groups(net, plan.decay), lr=plan.rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, plan.rate, total_steps=plan.steps, pct_start=min(_WARM_UP / plan.steps, 0.3), final_div_factor=2
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _share_of_rate(plan, step))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "plan.json").write_text(json.dumps({"shape": asdict(shape), "plan": asdict(plan)}, indent=1))
     parts = {"net": net, "mean": mean, "optimiser": optimiser, "schedule": schedule}
@@ -75,6 +76,11 @@ def train(shape: Shape, plan: Plan, sampler: Callable[[], Sampler], folder: Path
             torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, folder / "last.pt")
             export(mean, folder / "net.onnx")
     return folder / "net.onnx"
+
+
+def _share_of_rate(plan: Plan, step: int) -> float:
+    left = (plan.steps - step) / max(min(plan.cooling, plan.steps), 1)
+    return max(min(1.0, (step + 1) / _WARM_UP, left), 0.02)
 
 
 def export(net: Net, path: Path) -> None:

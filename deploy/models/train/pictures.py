@@ -66,9 +66,16 @@ def street_faces(data: Path) -> list[Picture]:
     return [replace(picture, boxes={**picture.boxes, "plate": NO_BOXES}) for picture in pictures]
 
 
+def bare_faces(data: Path) -> set[str]:
+    """Names of those of `street_faces` that show a face without a mask."""
+    truth = json.loads((data / "faces" / "street" / "truth.json").read_text())
+    return {f"street/{name}" for name, faces in truth.items() if not all(face["masked_face"] for face in faces)}
+
+
 def clip_frames(data: Path) -> list[Picture]:
     """Frames of indoor cameras without any plate; nothing else is labelled."""
-    return [frame for clip in CLIPS for frame in _clip(data / "video" / f"{clip}.mp4")]
+    shown = [frame for name in CLIPS for frame in clip(data / "video" / f"{name}.mp4")]
+    return [replace(frame, boxes={"plate": NO_BOXES}) for frame in shown]
 
 
 def road_plates(folder: Path) -> list[Picture]:
@@ -88,17 +95,17 @@ def road_plates(folder: Path) -> list[Picture]:
     return found
 
 
-def rendered_people(folder: Path) -> list[Picture]:
-    """Painted people on empty pictures, also from behind: a folder with a truth.json of persons, heads and faces."""
-    truth = json.loads((folder / "truth.json").read_text())
+def photographs(folder: Path) -> list[Picture]:
+    """Photographs of people under CC BY with persons labelled: a folder with a manifest.json of file, licence, people.
+
+    Boxes of crowds count neither way; nothing is known about plates.
+    """
     found = []
-    for name in sorted(truth):
-        boxes = {
-            kind: np.array([body[kind] for body in truth[name] if kind in body], np.float32).reshape(-1, 4)
-            for kind in ("person", "head", "face")
-        }
-        encoded = np.frombuffer((folder / name).read_bytes(), np.uint8)
-        found.append(Picture(f"people/{name}", "CC0", encoded, {**boxes, "plate": NO_BOXES}))
+    for entry in json.loads((folder / "manifest.json").read_text())["pictures"]:
+        people, crowd = (np.array(entry.get(key) or (), np.float32).reshape(-1, 4) for key in ("people", "crowd"))
+        labels = {"person": people} if entry.get("people") is not None else {}
+        encoded = np.frombuffer((folder / entry["file"]).read_bytes(), np.uint8)
+        found.append(Picture(entry["file"], entry["licence"], encoded, labels, {"person": crowd}))
     return found
 
 
@@ -111,7 +118,7 @@ def further(folder: Path) -> list[Picture]:
     for entry in json.loads((folder / "manifest.json").read_text())["pictures"]:
         if "look first" in entry["fit"]:
             continue
-        kinds = ("plate", "face", "head", "person") if "negatives" in entry["fit"] else ("plate",)
+        kinds = ("plate", "face", "person") if "negatives" in entry["fit"] else ("plate",)
         encoded = np.frombuffer((folder / entry["file"]).read_bytes(), np.uint8)
         found.append(_shrunk(Picture(entry["file"], entry["licence"], encoded, dict.fromkeys(kinds, NO_BOXES))))
     return found
@@ -130,10 +137,14 @@ def _shrunk(picture: Picture) -> Picture:
 
 
 def folds(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Picture]]:
-    """Those to train on and those held out; of near copies on both sides only the held out one stays."""
+    """Those to train on and those held out; of near copies on both sides only the held out one stays.
+
+    Pictures that carry an agency's mark are not trained on, whatever licence they were uploaded under.
+    """
+    marked = set((Path(__file__).parent / "marked.txt").read_text(encoding="utf-8").split())
     held = [picture for i, picture in enumerate(pictures) if i % HELD_OUT_EVERY == 0]
     known = np.array([_hash(picture) for picture in held])
-    rest = [picture for i, picture in enumerate(pictures) if i % HELD_OUT_EVERY != 0]
+    rest = [picture for i, picture in enumerate(pictures) if i % HELD_OUT_EVERY != 0 and picture.name not in marked]
     return [picture for picture in rest if _distance(_hash(picture), known) > _ALIKE_BITS], held
 
 
@@ -173,10 +184,13 @@ def frames(path: Path) -> Iterator[Rgb]:
         index += 1
 
 
-def _clip(path: Path) -> Iterator[Picture]:
+def clip(path: Path, licence: str = "CC BY 4.0") -> list[Picture]:
+    """Frames of a video, named by its name and their number; nothing is labelled."""
+    found = []
     for number, frame in enumerate(frames(path)):
         _, encoded = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])
-        yield Picture(f"{path.stem}/{number * _CLIP_STEP:04d}", "CC BY 4.0", encoded.ravel(), {"plate": NO_BOXES})
+        found.append(Picture(f"{path.stem}/{number * _CLIP_STEP:04d}", licence, encoded.ravel(), {}))
+    return found
 
 
 def _hash(picture: Picture) -> np.uint64:

@@ -10,10 +10,11 @@ from deploy.models.train.characters import glyphs
 from deploy.models.train.lessons import Lessons
 from deploy.models.train.pictures import (
     Picture,
+    bare_faces,
     clip_frames,
     folds,
     further,
-    rendered_people,
+    photographs,
     road_plates,
     street_faces,
     web_plates,
@@ -30,15 +31,15 @@ class Material:
         data: folder with faces/, plates/ and video/.
         lessons: the teachers' answers.
         pictures: folder of further pictures with a manifest.json, if there are any.
+        photographs: folder of photographs of people with a manifest.json, if there is one.
         roads: work tree of RobertLucian/license-plate-dataset, if it is there.
-        people: folder of rendered people, if it is there.
     """
 
     data: Path
     lessons: Path
     pictures: Path | None = None
+    photographs: Path | None = None
     roads: Path | None = None
-    people: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,12 @@ def _sampler(kinds: tuple[str, ...], sources: Callable[[Material], list[Source]]
 
 def _plates(material: Material) -> list[Source]:
     """Cars, two thirds of them with other plates, and what has none."""
-    return _sources(material, list, cars=0.55, streets=0.25, roads=0.1)
-
-
-def _both(material: Material) -> list[Source]:
-    """The same, more of it with faces."""
-    return _sources(material, Lessons(material.lessons).taught, cars=0.33, streets=0.47, roads=0.1)
+    return _sources(material, list, cars=0.55, streets=0.25, roads=0.1, others=0.1)
 
 
 def _all(material: Material) -> list[Source]:
-    """The same with persons and their heads, as the teachers see them and as they are rendered."""
-    sources = _sources(material, Lessons(material.lessons).taught, cars=0.27, streets=0.4, roads=0.08)
-    return [*sources, Source(rendered_people(material.people), 0.2)] if material.people else sources
+    """The same, more of it with faces and persons, as people and teachers see them."""
+    return _sources(material, Lessons(material.lessons).taught, cars=0.27, streets=0.24, roads=0.06, others=0.43)
 
 
 def _sources(
@@ -81,16 +76,26 @@ def _sources(
     cars: float,
     streets: float,
     roads: float,
+    others: float,
 ) -> list[Source]:
-    """What there is, with these weights; clips and further pictures make up the rest. Roads have hardly a face."""
-    others = 0.5 - (cars + streets + roads) / 2
+    """What there is, with these weights; of `others`, photographs of people have the largest part.
+
+    Four of five faces on the streets wear masks, so those without are shown as often as the rest.
+    """
+    street, _ = folds(street_faces(material.data))
+    bare = bare_faces(material.data)
+    rest = {"clips": (taught(clip_frames(material.data)), 1)}
+    if material.pictures:
+        rest["pictures"] = (taught(further(material.pictures)), 2)
+    if material.photographs:
+        rest["photographs"] = (taught(photographs(material.photographs)), 6)
     sources = [
         Source(taught(folds(web_plates(material.data))[0]), cars, replated=0.65),
-        Source(taught(folds(street_faces(material.data))[0]), streets),
-        Source(taught(clip_frames(material.data)), others),
+        Source(taught([picture for picture in street if picture.name in bare]), streets / 2),
+        Source(taught([picture for picture in street if picture.name not in bare]), streets / 2),
     ]
-    if material.pictures:
-        sources.append(Source(taught(further(material.pictures)), others))
+    parts = sum(part for _, part in rest.values())
+    sources += [Source(pictures, others * part / parts) for pictures, part in rest.values()]
     if material.roads:
         sources.append(Source(road_plates(material.roads), roads, replated=0.3))
     return sources
@@ -98,6 +103,5 @@ def _sources(
 
 RECIPES: Mapping[str, Recipe] = {
     "plate": Recipe(Shape(("plate",)), _plates, steps=3000),
-    "both": Recipe(Shape(("face", "plate"), depths=(1, 2, 3, 2), neck=64), _both, steps=6000),
-    "all": Recipe(Shape(("face", "plate", "head", "person"), depths=(1, 2, 3, 2), neck=64), _all, steps=7000),
+    "all": Recipe(Shape(("face", "plate", "person")), _all, steps=9000),
 }

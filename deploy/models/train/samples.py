@@ -21,11 +21,10 @@ SIZE = (416, 256)
 _HEIGHTS: Mapping[str, tuple[float, float]] = {
     "plate": (6, 130),
     "face": (8, 150),
-    "head": (8, 150),
     "person": (24, 240),
 }
 """Heights in pixels at which objects appear, spread evenly over their logarithm."""
-_LEAST: Mapping[str, float] = {"plate": 5, "face": 6, "head": 6, "person": 16}
+_LEAST: Mapping[str, float] = {"plate": 5, "face": 6, "person": 16}
 """Lower ones are neither wanted nor held against the network."""
 _MOST_LAYERS = 2
 _DECODED = 1000

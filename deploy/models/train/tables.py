@@ -6,7 +6,7 @@ at least 70 % of which lie under the boxes as they are, P.3 the precision at IoU
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from deploy.models.train.evaluate import (
     judged,
     milliseconds,
     own,
+    person_sets,
     plate_sets,
 )
 from deploy.models.train.pictures import Picture, Rgb
@@ -30,6 +31,7 @@ from services.detect.catalogue import default_models_dir, read_model
 from services.detect.centerface import FaceDetector
 from services.detect.interface import Detector
 from services.detect.onnx_runtime import OnnxSession
+from services.detect.person import PersonDetector
 from services.detect.plate import PlateDetector
 
 _THRESHOLDS = (0.2, 0.3, 0.4, 0.5)
@@ -37,14 +39,19 @@ _PRECISE = 0.7
 _STREET = "vtest.avi"
 _NOTHING = "bottle-detection.mp4"
 _TIMEOUT_S = 30.0
-_USUAL = {"plate": 0.1, "face": 0.3}
+_INSTALLED: Mapping[str, Callable[[OnnxSession, str, float], Detector]] = {
+    "plate": PlateDetector,
+    "face": FaceDetector,
+    "person": PersonDetector,
+}
+_USUAL = {"plate": 0.1, "face": 0.3, "person": 0.25}
 """Thresholds at which the installed models are used."""
 
 
 def installed(kind: str) -> Finder:
     """The installed model of a kind."""
     session = OnnxSession(read_model(kind, default_models_dir()))
-    detector: Detector = {"plate": PlateDetector, "face": FaceDetector}[kind](session, "", 0.1)
+    detector = _INSTALLED[kind](session, "", 0.1)
 
     def find(rgb: Rgb) -> Found:
         (boxes,) = detector.detect([rgb], _TIMEOUT_S)
@@ -92,6 +99,7 @@ def main() -> None:
     sets = {
         "plate": lambda: plate_sets(given.data, {folder.name: folder for folder in given.plates}),
         "face": lambda: face_sets(given.data),
+        "person": lambda: person_sets(given.data),
     }
     found = {kind: measured(model, kind, sets[kind](), given.data) for kind in kinds if kind in sets}
     if given.json:

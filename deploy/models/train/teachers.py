@@ -1,4 +1,4 @@
-"""Labels by other networks for pictures that nobody labelled: CenterFace (MIT), YuNet and the SSD (Apache-2.0).
+"""Labels by other networks for pictures that nobody labelled: CenterFace (MIT), YuNet and YOLOX-nano (Apache-2.0).
 
 `python -m deploy.models.train.teachers --data FOLDER --lessons FILE` asks them once; training reads the file.
 What two teachers of faces agree on is taken for a face, what one of them believes counts neither way.
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime
 
+from deploy.models.train.batches import cell_strides
 from deploy.models.train.evaluate import ious
 from deploy.models.train.lessons import Lessons, Opinion
 from deploy.models.train.pictures import (
@@ -18,31 +20,34 @@ from deploy.models.train.pictures import (
     Rgb,
     clip_frames,
     further,
+    photographs,
     street_faces,
     web_plates,
 )
 from services.detect.catalogue import default_models_dir, read_model
+from services.detect.cells import centres
 from services.detect.centerface import FaceDetector
 from services.detect.onnx_runtime import OnnxSession
-from services.detect.person import PersonDetector
+from services.detect.postprocess import suppress
 
 _LONG_SIDE = 800
 _TIMEOUT_S = 30.0
 _AGREE = 0.35
 """IoU from which two teachers mean the same face."""
 _SURE_FACE, _PERHAPS_FACE = 0.5, 0.3
-_SURE_PERSON, _PERHAPS_PERSON = 0.4, 0.15
-"""The SSD's scores run low."""
+_SURE_PERSON, _PERHAPS_PERSON = 0.5, 0.15
+_YOLOX_SIDE, _YOLOX_GREY, _YOLOX_PERSON = 416, 114, 0
+_YOLOX_IOU = 0.6
 
 
 class Teachers:
-    """Gives opinions on pictures; `yunet` is the path of its ONNX file."""
+    """Gives opinions on pictures; `folder` holds YuNet's and YOLOX-nano's ONNX files."""
 
-    def __init__(self, yunet: Path) -> None:
-        models = default_models_dir()
-        self._faces = FaceDetector(OnnxSession(read_model("face", models)), "", _PERHAPS_FACE)
-        self._persons = PersonDetector(OnnxSession(read_model("person", models)), "", 0.1)
-        self._yunet = cv2.FaceDetectorYN.create(str(yunet), "", (320, 320), _PERHAPS_FACE, 0.3, 5000)
+    def __init__(self, folder: Path) -> None:
+        self._faces = FaceDetector(OnnxSession(read_model("face", default_models_dir())), "", _PERHAPS_FACE)
+        yunet = str(folder / "yunet_n_dynamic.onnx")
+        self._yunet = cv2.FaceDetectorYN.create(yunet, "", (320, 320), _PERHAPS_FACE, 0.3, 5000)
+        self._yolox = onnxruntime.InferenceSession(folder / "yolox_nano.onnx", providers=["CPUExecutionProvider"])
 
     def opinion(self, picture: Picture) -> Opinion:
         """Faces and persons."""
@@ -64,9 +69,28 @@ class Teachers:
         return first.xyxy[sure] / np.float32(factor), (unsure / factor).astype(np.float32)
 
     def _on_persons(self, rgb: Rgb) -> tuple[Array, Array]:
-        (found,) = self._persons.detect([rgb], _TIMEOUT_S)
-        sure = found.score >= _SURE_PERSON
-        return found.xyxy[sure], found.xyxy[~sure & (found.score >= _PERHAPS_PERSON)]
+        factor = _YOLOX_SIDE / max(rgb.shape[:2])
+        small = cv2.resize(rgb[:, :, ::-1], None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        padded = np.full((_YOLOX_SIDE, _YOLOX_SIDE, 3), _YOLOX_GREY, np.float32)
+        padded[: small.shape[0], : small.shape[1]] = small[:_YOLOX_SIDE, :_YOLOX_SIDE]
+        (answers,) = self._yolox.run(None, {"images": padded.transpose(2, 0, 1)[None]})
+        boxes, score = _yolox_persons(answers[0])
+        keep = suppress(boxes, score, _YOLOX_IOU)
+        boxes, score = boxes[keep] / np.float32(factor), score[keep]
+        return boxes[score >= _SURE_PERSON], boxes[score < _SURE_PERSON]
+
+
+def _yolox_persons(answer: Array) -> tuple[Array, Array]:
+    """Boxes (n, 4) in the network's picture and scores (n,) of what may be persons; `answer` is (cells, 85)."""
+    cells = centres(_YOLOX_SIDE, _YOLOX_SIDE)
+    stride = cell_strides(_YOLOX_SIDE, _YOLOX_SIDE)[:, None]
+    score = answer[:, 4] * answer[:, 5 + _YOLOX_PERSON]
+    # YOLOX counts from a cell's corner, not from its centre.
+    middle = cells + (answer[:, :2] - 0.5) * stride
+    half = np.exp(answer[:, 2:4]) * stride / 2
+    perhaps = score >= _PERHAPS_PERSON
+    boxes = np.concatenate([middle - half, middle + half], axis=1)[perhaps]
+    return boxes.astype(np.float32), score[perhaps].astype(np.float32)
 
 
 def main() -> None:
@@ -76,12 +100,14 @@ def main() -> None:
         "--data", type=Path, default=Path("../shared/data"), help="with faces/, plates/, video/, models/"
     )
     parser.add_argument("--pictures", type=Path, help="folder of further pictures with a manifest.json")
+    parser.add_argument("--photographs", type=Path, help="folder of photographs of people with a manifest.json")
     parser.add_argument("--lessons", type=Path, required=True, help="JSON file of their answers, read and written")
     given = parser.parse_args()
     lessons = Lessons(given.lessons)
-    teachers = Teachers(given.data / "models" / "yunet_n_dynamic.onnx")
+    teachers = Teachers(given.data / "models")
     pictures = [*clip_frames(given.data), *web_plates(given.data), *street_faces(given.data)]
     pictures += further(given.pictures) if given.pictures else []
+    pictures += photographs(given.photographs) if given.photographs else []
     for number, picture in enumerate(pictures):
         if picture not in lessons:
             lessons.learn(picture, teachers.opinion(picture))

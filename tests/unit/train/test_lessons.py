@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deploy.models.train.lessons import Lessons, heads
+from deploy.models.train.lessons import Lessons
 from deploy.models.train.pictures import NO_BOXES, Picture
 
 FACE, OTHER = [0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 60.0, 60.0]
@@ -42,13 +42,3 @@ def test_beside_labels_a_sure_teacher_counts_neither_way(tmp_path: Path) -> None
 def test_a_picture_that_was_not_shown_says_so(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match=r"run deploy\.models\.train\.teachers"):
         Lessons(tmp_path / "lessons.json").taught([_picture()])
-
-
-def test_heads_are_where_faces_are_and_perhaps_in_persons(tmp_path: Path) -> None:
-    lessons = Lessons(tmp_path / "lessons.json")
-    person = [20.0, 0.0, 60.0, 80.0]
-    lessons.learn(_picture(), {"face": (_array(OTHER), _array()), "person": (_array(person), _array(FACE))})
-    (taught,) = lessons.taught([_picture()])
-    assert np.allclose(taught.boxes["head"], [[49, 46.5, 61, 60]])
-    assert taught.ignored["head"].tolist() == [person, FACE]
-    assert heads(_array()).shape == (0, 4)
