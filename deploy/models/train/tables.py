@@ -44,7 +44,7 @@ _INSTALLED: Mapping[str, Callable[[OnnxSession, str, float], Detector]] = {
     "face": FaceDetector,
     "person": PersonDetector,
 }
-_USUAL = {"plate": 0.1, "face": 0.3, "person": 0.25}
+USUAL = {"plate": 0.1, "face": 0.3, "person": 0.25}
 """Thresholds at which the installed models are used."""
 
 
@@ -64,17 +64,17 @@ def measured(model: bytes, kind: str, sets: Mapping[str, Sequence[Picture]], dat
     """All figures of one kind, and prints them."""
     ours, theirs = own(model, kind), installed(kind)
     times = dict(zip(("ours", "installed"), milliseconds([ours, theirs], data / "video" / _STREET), strict=True))
-    _say(f"\n{kind}: {times['ours']:.1f} ms, {times['ours'] / times['installed']:.2f} of the installed model's")
+    say(f"\n{kind}: {times['ours']:.1f} ms, {times['ours'] / times['installed']:.2f} of the installed model's")
     alarms = false_alarms(ours, data / "video" / _NOTHING, _THRESHOLDS)
-    _say(f"  boxes a frame of {_NOTHING}: " + ", ".join(f"{t}: {n:.2f}" for t, n in alarms.items()))
+    say(f"  boxes a frame of {_NOTHING}: " + ", ".join(f"{t}: {n:.2f}" for t, n in alarms.items()))
     found: dict[str, object] = {"ms": times, "alarms": alarms}
     for name, pictures in sets.items():
-        found[name] = _on_set(name, judged(ours, kind, pictures), judged(theirs, kind, pictures), _USUAL[kind])
+        found[name] = _on_set(name, judged(ours, kind, pictures), judged(theirs, kind, pictures), USUAL[kind])
     return found
 
 
 def _on_set(name: str, ours: Sequence[Judged], theirs: Sequence[Judged], usual: float) -> dict[str, object]:
-    _say(f"  {name}: {sum(len(each.truth) for each in ours)} in {len(ours)} pictures")
+    say(f"  {name}: {sum(len(each.truth) for each in ours)} in {len(ours)} pictures")
     rows = {f"at {t}": figures(ours, t) for t in _THRESHOLDS}
     rows[f"installed at {usual}"] = theirs_usual = figures(theirs, usual)
     for label, precision in (("as precise", theirs_usual.precision), (f"P.3 {_PRECISE}", _PRECISE)):
@@ -82,7 +82,7 @@ def _on_set(name: str, ours: Sequence[Judged], theirs: Sequence[Judged], usual: 
         rows[f"{label}, at {threshold:.2f}"] = same
     for label, row in rows.items():
         numbers = f"{row.recall_5:.3f}  R.3 {row.recall_3:.3f}  cov70 {row.covered:.3f}  P.3 {row.precision:.3f}"
-        _say(f"    {label:22} R.5 {numbers}")
+        say(f"    {label:22} R.5 {numbers}")
     return {label: asdict(row) for label, row in rows.items()}
 
 
@@ -106,7 +106,8 @@ def main() -> None:
         given.json.write_text(json.dumps(found, indent=1))
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """One line of a table, at once."""
     print(line, flush=True)  # noqa: T201
 
 
