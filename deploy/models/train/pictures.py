@@ -98,7 +98,7 @@ def road_plates(folder: Path) -> list[Picture]:
 def photographs(folder: Path) -> list[Picture]:
     """Photographs of people under CC BY with persons labelled: a folder with a manifest.json of file, licence, people.
 
-    Boxes of crowds count neither way; nothing is known about plates.
+    Boxes of crowds count neither way.
     """
     found = []
     for entry in json.loads((folder / "manifest.json").read_text())["pictures"]:

@@ -1,10 +1,12 @@
 """Labels by other networks for pictures that nobody labelled: CenterFace (MIT), YuNet and YOLOX-nano (Apache-2.0).
 
 `python -m deploy.models.train.teachers --data FOLDER --lessons FILE` asks them once; training reads the file.
-What two teachers of faces agree on is taken for a face, what one of them believes counts neither way.
+What two teachers of faces agree on is taken for a face, what one of them believes counts neither way. None of them
+knows plates: where nobody labelled them there may be one on every vehicle, and nowhere else.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -15,6 +17,7 @@ from deploy.models.train.batches import cell_strides
 from deploy.models.train.evaluate import ious
 from deploy.models.train.lessons import Lessons, Opinion
 from deploy.models.train.pictures import (
+    NO_BOXES,
     Array,
     Picture,
     Rgb,
@@ -35,8 +38,10 @@ _TIMEOUT_S = 30.0
 _AGREE = 0.35
 """IoU from which two teachers mean the same face."""
 _SURE_FACE, _PERHAPS_FACE = 0.5, 0.3
-_SURE_PERSON, _PERHAPS_PERSON = 0.5, 0.15
-_YOLOX_SIDE, _YOLOX_GREY, _YOLOX_PERSON = 416, 114, 0
+_SURE, _PERHAPS = 0.5, 0.15
+_YOLOX_SIDE, _YOLOX_GREY = 416, 114
+_YOLOX_PERSON, _YOLOX_VEHICLES = [0], [2, 3, 5, 7]
+"""Numbers among COCO's classes: car, motorcycle, bus, truck."""
 _YOLOX_IOU = 0.6
 
 
@@ -50,9 +55,10 @@ class Teachers:
         self._yolox = onnxruntime.InferenceSession(folder / "yolox_nano.onnx", providers=["CPUExecutionProvider"])
 
     def opinion(self, picture: Picture) -> Opinion:
-        """Faces and persons."""
+        """Faces, persons, and where plates may be."""
         rgb = picture.rgb()
-        return {"face": self._on_faces(rgb), "person": self._on_persons(rgb)}
+        persons, vehicles = self._yoloxs(rgb)
+        return {"face": self._on_faces(rgb), "person": persons, "plate": (NO_BOXES, np.concatenate(vehicles))}
 
     def _on_faces(self, rgb: Rgb) -> tuple[Array, Array]:
         factor = _LONG_SIDE / max(rgb.shape[:2])
@@ -68,27 +74,31 @@ class Teachers:
         unsure = np.concatenate([first.xyxy[~sure], second[only_second]])
         return first.xyxy[sure] / np.float32(factor), (unsure / factor).astype(np.float32)
 
-    def _on_persons(self, rgb: Rgb) -> tuple[Array, Array]:
+    def _yoloxs(self, rgb: Rgb) -> list[tuple[Array, Array]]:
+        """Persons and vehicles, of each the sure ones and the others."""
         factor = _YOLOX_SIDE / max(rgb.shape[:2])
         small = cv2.resize(rgb[:, :, ::-1], None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         padded = np.full((_YOLOX_SIDE, _YOLOX_SIDE, 3), _YOLOX_GREY, np.float32)
         padded[: small.shape[0], : small.shape[1]] = small[:_YOLOX_SIDE, :_YOLOX_SIDE]
         (answers,) = self._yolox.run(None, {"images": padded.transpose(2, 0, 1)[None]})
-        boxes, score = _yolox_persons(answers[0])
-        keep = suppress(boxes, score, _YOLOX_IOU)
-        boxes, score = boxes[keep] / np.float32(factor), score[keep]
-        return boxes[score >= _SURE_PERSON], boxes[score < _SURE_PERSON]
+        found = []
+        for classes in (_YOLOX_PERSON, _YOLOX_VEHICLES):
+            boxes, score = _yolox(answers[0], classes)
+            keep = suppress(boxes, score, _YOLOX_IOU)
+            boxes, score = boxes[keep] / np.float32(factor), score[keep]
+            found.append((boxes[score >= _SURE], boxes[score < _SURE]))
+        return found
 
 
-def _yolox_persons(answer: Array) -> tuple[Array, Array]:
-    """Boxes (n, 4) in the network's picture and scores (n,) of what may be persons; `answer` is (cells, 85)."""
+def _yolox(answer: Array, classes: Sequence[int]) -> tuple[Array, Array]:
+    """Boxes (n, 4) in the network's picture and scores (n,) of what may be of a class; `answer` is (cells, 85)."""
     cells = centres(_YOLOX_SIDE, _YOLOX_SIDE)
     stride = cell_strides(_YOLOX_SIDE, _YOLOX_SIDE)[:, None]
-    score = answer[:, 4] * answer[:, 5 + _YOLOX_PERSON]
+    score = answer[:, 4] * answer[:, 5 + np.array(classes)].max(axis=1)
     # YOLOX counts from a cell's corner, not from its centre.
     middle = cells + (answer[:, :2] - 0.5) * stride
     half = np.exp(answer[:, 2:4]) * stride / 2
-    perhaps = score >= _PERHAPS_PERSON
+    perhaps = score >= _PERHAPS
     boxes = np.concatenate([middle - half, middle + half], axis=1)[perhaps]
     return boxes.astype(np.float32), score[perhaps].astype(np.float32)
 
