@@ -12,15 +12,15 @@ from deploy.models.train.pictures import Rgb
 def seen(random: np.random.Generator, rgb: Rgb) -> Rgb:
     """The sample as some camera might see it; most lose little, few much."""
     scene = _exposed(random, rgb)
-    if random.random() < 0.2:
+    if random.random() < 0.1:
         scene = np.repeat(cv2.cvtColor(scene, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
-    if random.random() < 0.3:
-        scene = _blurred(random, scene)
     if random.random() < 0.2:
+        scene = _blurred(random, scene)
+    if random.random() < 0.1:
         scene = _coarse(random, scene)
-    if random.random() < 0.4:
+    if random.random() < 0.25:
         scene = _noisy(random, scene)
-    return _compressed(random, scene) if random.random() < 0.5 else np.asarray(scene, np.uint8)
+    return _compressed(random, scene) if random.random() < 0.4 else np.asarray(scene, np.uint8)
 
 
 def _exposed(random: np.random.Generator, scene: Rgb) -> Rgb:

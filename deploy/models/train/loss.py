@@ -1,8 +1,8 @@
 """What training minimises: scores that say how well a cell's box fits, and boxes that fit.
 
-Which cells answer for an object is decided anew in every step by the network itself (task-aligned assignment, Feng et
-al. 2021): the cells near its centre whose score and box together are best. Cells under an area where a kind is not
-labelled count neither way.
+Which cells answer for an object is fixed: those near its centre, in the grids fit for its size (as in FCOS, Tian et al.
+2019). A small network that chooses them itself learns more slowly than it forgets. Cells under an area where a kind is
+not labelled count neither way.
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from torch.nn import functional
 from deploy.models.train.batches import cell_strides
 from services.detect.cells import centres
 
-_CANDIDATES = 7
-"""Cells that answer for one object at most."""
-_SCORE_POWER, _FIT_POWER = 0.5, 4.0
-_REACH = 2.5
-"""How far from an object's centre cells may answer for it, in cells."""
+_REACH = 1.0
+"""How far from an object's centre cells answer for it, in cells."""
+_FIT = (2.0, 8.0)
+"""Sizes of objects that a grid answers for, in cells; the finest takes all smaller ones, the coarsest all larger."""
+_LEAST_TARGET = 0.5
 _BOX_WEIGHT = 2.0
 
 
@@ -47,7 +47,7 @@ def kind_loss(answer: Tensor, boxes: Tensor, ignored: Tensor, cells: Cells) -> t
     logit, sides = answer[..., 0], answer[..., 1:]
     found = torch.cat([cells.centre - sides[..., :2], cells.centre + sides[..., 2:]], dim=2)
     with torch.no_grad():
-        owner, target = assign(logit.sigmoid(), found, boxes, cells)
+        owner, target = assign(found, boxes, cells)
     score = _score_loss(logit, target)
     score = torch.where(ignored & (target == 0), torch.zeros_like(score), score).sum()
     hit = target > 0
@@ -58,35 +58,34 @@ def kind_loss(answer: Tensor, boxes: Tensor, ignored: Tensor, cells: Cells) -> t
     return score + _BOX_WEIGHT * fit, target.sum()
 
 
-def assign(score: Tensor, found: Tensor, boxes: Tensor, cells: Cells) -> tuple[Tensor, Tensor]:
-    """(n, cells) index of the object each cell answers for, and the score it should give: 0 where for none."""
+def assign(found: Tensor, boxes: Tensor, cells: Cells) -> tuple[Tensor, Tensor]:
+    """(n, cells) index of the object each cell answers for, and the score it should give: 0 where for none.
+
+    Cells that answer should do so with a half at least, and with more the better their box `found` fits.
+    """
     if boxes.shape[1] == 0:
-        return torch.zeros_like(score, dtype=torch.long), torch.zeros_like(score)
-    real = (boxes[..., 2] > boxes[..., 0])[..., None]
-    may = _near(boxes, cells) & real
-    fit = iou(boxes[:, :, None], found[:, None]).clamp(min=0) * may
-    merit = score[:, None].pow(_SCORE_POWER) * fit.pow(_FIT_POWER)
-    best = merit.topk(min(_CANDIDATES, merit.shape[2]), dim=2)
-    chosen = torch.zeros_like(merit).scatter_(2, best.indices, (best.values > 0).float()).bool() & may
-    # A cell that several objects want goes to the one it fits best.
-    rival = torch.where(chosen, fit, torch.full_like(fit, -1.0))
-    fit_of_cell, owner = rival.max(dim=1)
-    mine = chosen & (torch.arange(boxes.shape[1])[None, :, None] == owner[:, None])
-    # The best cell of an object is to say how well it fits, the others in proportion.
-    merit = merit * mine
-    scale = (fit * mine).amax(dim=2, keepdim=True) / merit.amax(dim=2, keepdim=True).clamp(min=1e-9)
-    target = (merit * scale).amax(dim=1)
-    return owner, torch.where(fit_of_cell >= 0, target, torch.zeros_like(target))
+        none = found[..., 0]
+        return torch.zeros_like(none, dtype=torch.long), torch.zeros_like(none)
+    size = boxes[..., 2:] - boxes[..., :2]
+    # A cell that several objects want answers for the smallest, which fewer cells can see.
+    area = torch.where(_answering(boxes, cells), size.prod(dim=-1)[..., None], torch.inf)
+    least, owner = area.min(dim=1)
+    mine = torch.gather(boxes, 1, owner[..., None].expand(-1, -1, 4))
+    target = _LEAST_TARGET + (1 - _LEAST_TARGET) * iou(found, mine).clamp(min=0)
+    return owner, torch.where(torch.isfinite(least), target, torch.zeros_like(target))
 
 
-def _near(boxes: Tensor, cells: Cells) -> Tensor:
-    """(n, objects, cells): in the box, or within a cell of its centre, but never farther than _REACH cells."""
+def _answering(boxes: Tensor, cells: Cells) -> Tensor:
+    """(n, objects, cells): of a grid fit for the object's size, near its centre and in it, or next to it if tiny."""
+    size = boxes[..., 2:] - boxes[..., :2]
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2
-    half = (boxes[..., 2:] - boxes[..., :2]) / 2
     away = (cells.centre[None, None] - centre[:, :, None]).abs()
     stride = cells.stride[None, None, :, None]
-    inside = away <= torch.maximum(half[:, :, None], 0.75 * stride)
-    return (inside & (away <= _REACH * stride)).all(dim=3)
+    near = (away <= torch.minimum(_REACH * stride, torch.maximum(size[:, :, None] / 2, 0.5 * stride))).all(dim=3)
+    across = size.prod(dim=-1).clamp(min=0).sqrt()[..., None] / cells.stride
+    low = torch.where(cells.stride == cells.stride.min(), 0.0, _FIT[0])
+    high = torch.where(cells.stride == cells.stride.max(), torch.inf, _FIT[1])
+    return near & (across >= low) & (across <= high) & (size[..., :1] > 0)
 
 
 def _score_loss(logit: Tensor, target: Tensor) -> Tensor:

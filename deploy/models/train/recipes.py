@@ -66,7 +66,7 @@ def _plates(material: Material) -> list[Source]:
 
 def _all(material: Material) -> list[Source]:
     """The same, more of it with faces and persons, as people and teachers see them."""
-    return _sources(material, Lessons(material.lessons).taught, cars=0.27, streets=0.24, roads=0.06, others=0.43)
+    return _sources(material, Lessons(material.lessons).taught, cars=0.35, streets=0.22, roads=0.05, others=0.38)
 
 
 def _sources(

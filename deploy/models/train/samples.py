@@ -1,9 +1,10 @@
-"""Samples to train on: a crop of a picture, or of several, with the boxes of every kind and where none is known."""
+"""Samples to train on: crops of up to four pictures, with the boxes of every kind and where none is known."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -29,8 +30,13 @@ _STYLE_SHARES = [{"eu": 0.2, "us": 0.25, "kr": 0.2}.get(style, 0.35 / (len(STYLE
 _LEAST: Mapping[str, float] = {"plate": 5, "face": 6, "person": 16}
 """Lower ones are neither wanted nor held against the network."""
 _MOST_LAYERS = 2
-_DECODED = 1000
-"""Pictures kept decoded: 400 MB of the usual size."""
+_DECODED = 1500
+"""Pictures kept decoded: 800 MB of the usual size."""
+_TILES = ((1, 1), (2, 1), (2, 2), (2, 2))
+"""Columns and rows of a sample. Several small pictures hold more objects than a large one, for the same time."""
+_BARE, _COVERED = 0.4, 0.6
+"""Share of small pictures on plain grey, and of the others the share that has a second one over it."""
+_GREY = 114
 _SIGNS = 0.2
 """Share of samples with a sign that is no plate."""
 _VISIBLE, _GONE = 0.45, 0.05
@@ -80,33 +86,59 @@ class Sampler:
         self._decoded = lru_cache(maxsize=_DECODED)(Picture.rgb)
 
     def sample(self, random: np.random.Generator) -> Sample:
-        """The next sample: one picture that fills it, and up to two that lie over it where they are smaller."""
-        sample = self._filled(random)
-        for _ in range(int(random.integers(1, _MOST_LAYERS + 1))):
-            sample = self._laid_over(random, sample)
+        """The next sample."""
+        columns, rows = _TILES[int(random.integers(len(_TILES)))]
+        if columns * rows == 1:
+            sample = self._layered(random)
+        else:
+            sample = self._beside(random, _cuts(random, self._size[0], columns), _cuts(random, self._size[1], rows))
         scene = sample.rgb
         if "plate" in self._kinds and random.random() < _SIGNS:
             _sign(random, scene, [*sample.boxes.values(), *sample.ignored.values()])
         return Sample(seen(random, scene), sample.boxes, sample.ignored)
 
-    def _filled(self, random: np.random.Generator) -> Sample:
-        """Any picture, large enough to cover the sample."""
+    def _layered(self, random: np.random.Generator) -> Sample:
+        """One picture that fills the sample, and up to two that lie over it where they are smaller."""
+        sample = self._filled(random, self._size)
+        for _ in range(int(random.integers(1, _MOST_LAYERS + 1))):
+            sample = self._laid_over(random, sample)
+        return sample
+
+    def _beside(self, random: np.random.Generator, across: Sequence[int], down: Sequence[int]) -> Sample:
+        """Small pictures in the cells of a grid, whose lines are given in pixels."""
+        whole = Sample(np.empty((self._size[1], self._size[0], 3), np.uint8), {}, {})
+        for top, bottom in pairwise(down):
+            for left, right in pairwise(across):
+                tile = self._tile(random, (right - left, bottom - top))
+                whole.rgb[top:bottom, left:right] = tile.rgb
+                whole = Sample(whole.rgb, *(_joined(old, new, left, top) for old, new in _both(whole, tile)))
+        return whole
+
+    def _tile(self, random: np.random.Generator, size: tuple[int, int]) -> Sample:
+        if random.random() < _BARE:
+            return self._laid_over(random, Sample(np.full((size[1], size[0], 3), _GREY, np.uint8), {}, {}))
+        ground = self._filled(random, size)
+        return self._laid_over(random, ground) if random.random() < _COVERED else ground
+
+    def _filled(self, random: np.random.Generator, size: tuple[int, int]) -> Sample:
+        """Any picture, large enough to cover `size`."""
         picture, replate = self._picture(random)
         rgb = self._decoded(picture)
         height, width, _ = rgb.shape
-        scale = max(self._size[0] / width, self._size[1] / height) * math.exp(random.uniform(0, 0.7))
+        scale = max(size[0] / width, size[1] / height) * math.exp(random.uniform(0, 0.7))
         matrix = np.diag([scale, scale, 1.0])
         matrix[:2, 2] = [
-            random.uniform(side - scale * full, 0) for side, full in zip(self._size, (width, height), strict=True)
+            random.uniform(side - scale * full, 0) for side, full in zip(size, (width, height), strict=True)
         ]
-        empty = np.zeros((self._size[1], self._size[0], 3), np.uint8)
-        return self._with(random, Sample(empty, {}, {}), picture, rgb, Move(matrix, *self._size), replate=replate)
+        empty = np.zeros((size[1], size[0], 3), np.uint8)
+        return self._with(random, Sample(empty, {}, {}), picture, rgb, Move(matrix, *size), replate=replate)
 
     def _laid_over(self, random: np.random.Generator, below: Sample) -> Sample:
         """The sample with one more picture in it, whose object has a random size."""
         picture, replate = self._picture(random)
         rgb = self._decoded(picture)
-        move = self._move(random, picture, rgb, replate=replate)
+        height, width, _ = below.rgb.shape
+        move = self._move(random, picture, rgb, (width, height), replate=replate)
         return self._with(random, below, picture, rgb, move, replate=replate)
 
     def _picture(self, random: np.random.Generator) -> tuple[Picture, bool]:
@@ -132,23 +164,25 @@ class Sampler:
             ignored[kind] = np.concatenate([ignored[kind], unsure, areas, partly])
         return Sample(scene, boxes, ignored)
 
-    def _move(self, random: np.random.Generator, picture: Picture, rgb: Rgb, *, replate: bool) -> Move:
+    def _move(
+        self, random: np.random.Generator, picture: Picture, rgb: Rgb, size: tuple[int, int], *, replate: bool
+    ) -> Move:
         """About an object of the picture at a random size, or anywhere if it has none."""
         height, width, _ = rgb.shape
         known = [(kind, box) for kind in self._kinds for box in picture.boxes.get(kind, NO_BOXES)]
         if known and random.random() < 0.95:
             kind, (x1, y1, x2, y2) = known[int(random.integers(len(known)))]
-            low, high = _HEIGHTS[kind]
+            low, high = _HEIGHTS[kind][0], min(_HEIGHTS[kind][1], 0.9 * size[1])
             wanted = math.exp(random.uniform(math.log(low), math.log(high)))
             scale = wanted / max(float(y2 - y1), 1)
             centre = float(x1 + x2) / 2, float(y1 + y2) / 2
         else:
-            scale = math.exp(random.uniform(-1.5, 0.5)) * max(self._size[0] / width, self._size[1] / height)
+            scale = math.exp(random.uniform(-1.5, 0.5)) * max(size[0] / width, size[1] / height)
             centre = float(random.uniform(0, width)), float(random.uniform(0, height))
         # Enlarging what is coarse shows blocks and blur that no camera makes.
         scale = min(scale, 5.0)
         degrees, tilt = (6.0, 0.12) if replate else (2.5, 0.05)
-        return Move.about(random, centre, scale, self._size, degrees, tilt)
+        return Move.about(random, centre, scale, size, degrees, tilt)
 
     def _labels(self, picture: Picture, rgb: Rgb, move: Move) -> tuple[dict[str, Array], dict[str, Array]]:
         """Boxes and areas to leave out, in the sample."""
@@ -158,20 +192,12 @@ class Sampler:
         for kind in self._kinds:
             if kind in picture.boxes:
                 moved = move.boxes(picture.boxes[kind], round_things=kind != "plate")
-                boxes[kind], unsure = self._sorted_out(kind, moved)
+                boxes[kind], unsure = _sorted_out(kind, moved, move)
                 areas = move.boxes(picture.ignored.get(kind, NO_BOXES), round_things=kind != "plate")
                 ignored[kind] = np.concatenate([unsure, areas])
             else:
                 boxes[kind], ignored[kind] = NO_BOXES, move.boxes(everywhere, round_things=False)
         return boxes, ignored
-
-    def _sorted_out(self, kind: str, moved: Array) -> tuple[Array, Array]:
-        """Boxes to find, and those too small or cut too much to count."""
-        cut, share = inside(moved, *self._size)
-        size = moved[:, 3] - moved[:, 1]
-        wanted = (share >= _VISIBLE) & (size >= _LEAST[kind])
-        unsure = ~wanted & (share > _GONE)
-        return cut[wanted], cut[unsure]
 
     def _replate(self, random: np.random.Generator, scene: Rgb, plates: Array, move: Move) -> tuple[Array, Array]:
         """Draws plates over those of the picture; returns the labels."""
@@ -181,7 +207,7 @@ class Sampler:
         if not quads:
             return NO_BOXES, NO_BOXES
         moved = np.array([[*quad.min(axis=0), *quad.max(axis=0)] for quad, _ in quads], np.float32)
-        return self._sorted_out("plate", moved)
+        return _sorted_out("plate", moved, move)
 
     def _quad(self, random: np.random.Generator, box: Array, move: Move) -> tuple[Array, Rgb]:
         """A drawn plate lit like the place it takes, and its corners in the sample.
@@ -205,6 +231,31 @@ class Sampler:
             order = np.array([1, 0, 3, 2])  # a mirrored car has a plate that can be read
         light = np.clip(patch * random.uniform(0.55, 1.1), 0, 255).astype(np.uint8)
         return quad[order], light
+
+
+def _sorted_out(kind: str, moved: Array, move: Move) -> tuple[Array, Array]:
+    """Boxes to find, and those too small or cut too much to count."""
+    cut, share = inside(moved, move.width, move.height)
+    size = moved[:, 3] - moved[:, 1]
+    wanted = (share >= _VISIBLE) & (size >= _LEAST[kind])
+    unsure = ~wanted & (share > _GONE)
+    return cut[wanted], cut[unsure]
+
+
+def _cuts(random: np.random.Generator, side: int, parts: int) -> list[int]:
+    """Where a side is cut into one or two parts, both ends included."""
+    return [0, side] if parts == 1 else [0, round(side * random.uniform(0.35, 0.65)), side]
+
+
+def _both(one: Sample, other: Sample) -> Iterator[tuple[Mapping[str, Array], Mapping[str, Array]]]:
+    yield one.boxes, other.boxes
+    yield one.ignored, other.ignored
+
+
+def _joined(old: Mapping[str, Array], new: Mapping[str, Array], left: int, top: int) -> dict[str, Array]:
+    """The boxes of `old` and those of `new`, moved to where its picture lies."""
+    there = np.array([left, top, left, top], np.float32)
+    return {kind: np.concatenate([old.get(kind, NO_BOXES), found + there]) for kind, found in new.items()}
 
 
 def _uncovered(boxes: Array, cover: NDArray[np.uint8]) -> tuple[Array, Array]:
