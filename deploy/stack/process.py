@@ -86,6 +86,12 @@ class ServerProcess:
             self._process.wait(timeout_s)
         self.kill()
 
+    def leave(self, grace_s: float) -> None:
+        """Asks it to end. Raises StartError if it doesn't within `grace_s`, or not in peace."""
+        self.stop(grace_s)
+        if self._process is not None and self._process.returncode != 0:
+            raise StartError(f"{self.name} left with {self._process.returncode}:\n{self._last_lines()}")
+
     def kill(self) -> None:
         """Ends it, and what it started, at once."""
         if self._process is not None:

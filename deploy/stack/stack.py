@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from deploy.stack import state
@@ -33,6 +34,9 @@ _FIRST_HEALTH_PORT = 19_100
 _KEY_BYTES = 32
 _FIRST_FRAMES_S = 45.0
 _POLL_S = 0.5
+_GRACE_S = 60.0
+_ROLLED_FROM = 101
+"""Numbers of replicas that replace others: two never have the same log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class Stack:
         self._say = say
         _clear(self.folder)
         self._ports = free_ports(_FIRST_HEALTH_PORT)
+        self._numbers = count(_ROLLED_FROM)
         self.kafka = KafkaServer(self.folder / "kafka", secure=options.secure, brokers=options.brokers)
         self.media = MediaServer(self.folder / "media", next(free_ports()), self._say)
         self.triton: TritonServer | None = None
@@ -155,6 +160,21 @@ class Stack:
         self.save()
         for service in new:
             service.wait_ready()
+
+    def roll(self, name: str) -> None:
+        """Replaces every replica of a service: the new one works before the old one is asked to leave.
+
+        Raises StartError if a new one does not work, or an old one does not leave within Kubernetes' grace period.
+        """
+        running = self.services[name]
+        for old in running[:]:
+            new = self._service(name, next(self._numbers))
+            new.start()
+            running.append(new)
+            new.wait_ready()
+            old.leave(_GRACE_S)
+            running.remove(old)
+            self.save()
 
     def restart(self, service: ServiceProcess) -> None:
         """Starts an ended service again, on the same port. Raises StartError."""

@@ -1,5 +1,6 @@
 """What is done to the running system; each fault returns once it is repaired."""
 
+import math
 import os
 import resource
 import time
@@ -28,11 +29,13 @@ class Fault:
         name: as the table says it.
         strike: does it, and repairs it.
         short: part of the short form.
+        closed_s: how long a camera may show nothing but closed frames.
     """
 
     name: str
     strike: Callable[[Rig], None]
     short: bool = False
+    closed_s: float = math.inf
 
 
 def broker_stopped(rig: Rig) -> None:
@@ -52,6 +55,12 @@ def rebalanced(name: str, rig: Rig) -> None:
     rig.stack.scale(name, 3)
     time.sleep(_SCALED_S)
     rig.stack.scale(name, 1)
+
+
+def rolled(rig: Rig) -> None:
+    """As Kubernetes brings a new version: stage after stage, nobody leaves before another works."""
+    for name in ("encoder", "renderer", "tracker", "inference"):
+        rig.stack.roll(name)
 
 
 def disk_full(rig: Rig) -> None:
@@ -113,6 +122,7 @@ FAULTS = (
     Fault("inference 1→3→1", partial(rebalanced, "inference")),
     Fault("tracker 1→3→1", partial(rebalanced, "tracker")),
     Fault("renderer 1→3→1", partial(rebalanced, "renderer")),
+    Fault("rolling restart behind the decoder", rolled, closed_s=1.0),
     Fault("broker's disk full", disk_full),
     Fault("garbage on every topic", garbage, short=True),
     Fault("a file at full speed", lambda rig: rig.read_file(speed=0)),

@@ -29,6 +29,7 @@ class Account:
         shed: numbers that the decoder passed over, counted by it.
         exposed: subjects that can be made out in an open frame, and closed frames in which anything can.
         undecodable: frames that the view gave and a strict decoder refused.
+        closed_s: the longest time of a camera without an open frame, by when they were captured.
     """
 
     sent: int = 0
@@ -40,6 +41,7 @@ class Account:
     shed: int = 0
     exposed: int = 0
     undecodable: int = 0
+    closed_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -80,6 +82,7 @@ class Judge:
             shed=_passed_over(sent),
             exposed=sum(self._exposed.get(identity, 0) for identity in sent),
             undecodable=len(self._refused & sent),
+            closed_s=longest_closed(first.values()),
         )
 
     def first_fresh(self, after_us: int, max_age_us: int) -> int | None:
@@ -141,7 +144,8 @@ class Judge:
 def total(accounts: Iterable[Account]) -> Account:
     """Of several cameras together."""
     rows = list(accounts)
-    return Account(**{name: sum(getattr(row, name) for row in rows) for name in Account.__dataclass_fields__})
+    sums = {name: sum(getattr(row, name) for row in rows) for name in Account.__dataclass_fields__}
+    return Account(**sums | {"closed_s": max((row.closed_s for row in rows), default=0.0)})
 
 
 def _strict_decoder() -> av.VideoCodecContext:
@@ -150,6 +154,19 @@ def _strict_decoder() -> av.VideoCodecContext:
     decoder.options = {"err_detect": "explode", "flags": "low_delay"}
     decoder.thread_count = 1
     return decoder
+
+
+def longest_closed(arrivals: Iterable[Arrival]) -> float:
+    """Seconds from the first closed frame of a row of them to the first open one after it, or to the last there is."""
+    longest, since = 0, None
+    for unit in sorted((arrival.unit for arrival in arrivals), key=lambda unit: (unit.epoch, unit.seq)):
+        if since is not None:
+            longest = max(longest, unit.captured_us - since)
+        if not unit.closed:
+            since = None
+        elif since is None:
+            since = unit.captured_us
+    return round(longest / 1e6, 2)
 
 
 def _passed_over(identities: Iterable[Identity]) -> int:

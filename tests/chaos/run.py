@@ -37,20 +37,24 @@ _STEP_S = 0.25
 
 @dataclass(frozen=True)
 class Row:
-    """One line of chaos.json: the fault, the account of all cameras, and the seconds until live pictures were fresh."""
+    """One line of chaos.json: the fault, the account of all cameras, and the seconds until live pictures were fresh.
+
+    `closed_s` is how long the fault allows a camera to be closed.
+    """
 
     fault: str
     account: Account
     recovery_s: float | None
     letters: int
     bad_letters: int
+    closed_s: float
 
     @property
     def fine(self) -> bool:
-        """True where nothing was lost, doubled, swapped, unreadable or exposed, and the cameras came back."""
+        """True where nothing was lost, swapped, unreadable, exposed or closed too long, and the cameras came back."""
         one = self.account
         faults = one.lost + one.out_of_order + one.undecodable + one.exposed + self.bad_letters
-        return faults == 0 and one.sent > 0 and self.recovery_s is not None
+        return faults == 0 and one.sent > 0 and self.recovery_s is not None and one.closed_s <= self.closed_s
 
     def as_json(self) -> dict[str, object]:
         rest = {"recovery_s": self.recovery_s, "dead_letters": self.letters, "bad_dead_letters": self.bad_letters}
@@ -87,7 +91,8 @@ class Trial:
         account = total(judge.account(began, until) for judge in self._judges.values())
         new = self._observer.letters[letters:]
         bad = sum(is_marked(value) or not _is_letter(value) for value in new)
-        return Row(fault.name, account, recovered and round((recovered - repaired) / 1e6, 1), len(new), bad)
+        recovery_s = recovered and round((recovered - repaired) / 1e6, 1)
+        return Row(fault.name, account, recovery_s, len(new), bad, fault.closed_s)
 
     def _wait_fresh(self, after_us: int) -> int | None:
         """When every live camera had shown a fresh open picture again."""

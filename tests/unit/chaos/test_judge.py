@@ -11,7 +11,7 @@ import pytest
 from services.media.encoding import H264Encoder
 from services.media.picture import Picture
 from services.schema import pb
-from tests.chaos.judge import Account, Judge
+from tests.chaos.judge import Account, Judge, longest_closed
 from tests.chaos.observe import Arrival, Camera
 from tests.chaos.truth import TruthVideo, number_of, truth_video
 
@@ -107,3 +107,13 @@ def test_loss_copies_disorder_and_damage_are_counted(truth: TruthVideo, clear: l
     torn.unit.CopyFrom(good[6].unit)
     torn.unit.payload = torn.unit.payload[:20]
     assert judged([*good[:6], torn, *good[7:]], truth, tmp_path).undecodable >= 1
+
+
+def test_the_longest_time_without_an_open_frame_is_told() -> None:
+    closed = [1, 0, 1, 1, 1, 0, 1, 1]
+    units = [
+        pb.RedactedUnit(epoch=1, seq=seq, closed=bool(shut), captured_us=seq * 200_000)
+        for seq, shut in enumerate(closed)
+    ]
+    assert longest_closed([Arrival(unit, 0) for unit in reversed(units)]) == 0.6
+    assert longest_closed([Arrival(unit, 0) for unit in units[1:2]]) == 0
