@@ -160,6 +160,16 @@ class Consumer(Protocol):
         Another member that gets a partition goes by what its topics hold by then.
         """
 
+    @property
+    def holds(self) -> bool:
+        """True while nobody else can have been given these partitions, however long this process slept.
+
+        Who works for its partitions without being given messages goes by this, and stops where it turns False.
+        """
+
+    def partition_of(self, topic: Topic, key: str) -> int:
+        """Number of the partition, of one of its topics, that records of this key are in."""
+
     def pause(self, partitions: Collection[TopicPartition]) -> None:
         """Leaves these out of `poll` until `resume`; the group membership lives on."""
 

@@ -9,8 +9,11 @@ from typing import Any
 
 import kafka
 from kafka.admin import KafkaAdminClient, MemberToRemove
+from kafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from kafka.errors import IllegalStateError, KafkaError
+from kafka.partitioner import murmur2
 from kafka.structs import MemberState
 
 from services.bus.interface import (
@@ -35,9 +38,10 @@ from services.bus.kafka_client import (
     sentence,
 )
 from services.bus.kafka_commits import Commits
+from services.bus.kafka_lease import Lease
 from services.bus.kafka_rebalance import Interrupter, Join, RebalanceStep, Step
 from services.bus.kafka_settings import KafkaSettings
-from services.bus.topics import Topic
+from services.bus.topics import CAMERAS, Topic
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +57,8 @@ _AHEAD_BYTES = 8 << 20
 _HEARTBEAT_MS = 500
 _MAX_POLL_MS = 60_000
 _CLOSE_S = 2.0
+# Joining may take as long as a lease, which begins anew with the first heartbeat, sent as soon as the join is over.
+_FIRST_ANSWER_S = 2.0
 _RETRY_S = 0.1
 
 
@@ -62,8 +68,9 @@ class KafkaBusConsumer:
     The library's network thread fetches and beats the group's heart; everything here runs in the caller's thread.
     Joined topics need the same partition numbers, so partitions are shared out by range, with the eager protocol: the
     library's cooperative assignors do not keep topics together, and it does not speak the group protocol of Kafka 4
-    (KIP-848). In an eager rebalance every member gives up everything for a moment; this class keeps a partition that
-    comes straight back, with its position, its messages in hand and its pause.
+    (KIP-848). Only those of `cameras`, which is read alone, stay with whom they can: one that moves means cameras that
+    are opened anew. In an eager rebalance every member gives up everything for a moment; this class keeps a partition
+    that comes straight back, with its position, its messages in hand and its pause.
 
     Attributes:
         rebalancing: True from `settle` until it is known what goes.
@@ -89,7 +96,7 @@ class KafkaBusConsumer:
                 group_id=group,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
-                partition_assignment_strategy=(RangePartitionAssignor,),
+                partition_assignment_strategy=(_assignor(self._topics),),
                 session_timeout_ms=milliseconds(settings.session_timeout_s),
                 heartbeat_interval_ms=_HEARTBEAT_MS,
                 max_poll_interval_ms=_MAX_POLL_MS,
@@ -97,6 +104,7 @@ class KafkaBusConsumer:
             )
         except KafkaError as error:
             raise BusUnreachable(sentence(f"no consumer on Kafka at {settings.bootstrap}", error)) from error
+        self._lease = self._client._coordinator.heartbeat = Lease(self._client._coordinator)
         self._client.subscribe(list(self._topics), listener=self._steps)
         self._commits = Commits(self._client, group, 2 * settings.request_timeout_s)
         self._buffer = Buffer()
@@ -138,6 +146,17 @@ class KafkaBusConsumer:
         """The partitions this consumer reads now."""
         self._check_open()
         return self._assigned
+
+    @property
+    def holds(self) -> bool:
+        """True while nobody else can have been given these partitions; False in the midst of a rebalance too."""
+        return self._lease.holds
+
+    def partition_of(self, topic: Topic, key: str) -> int:
+        """The partition of one of its topics that records of this key are in, as producers choose it."""
+        self._check_open()
+        partitions = self._client._cluster.partitions_for_topic(topic.name)
+        return int((murmur2(key.encode()) & 0x7FFFFFFF) % len(partitions))
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
         """Leaves these out of `poll` until `resume`; those of other members are passed over.
@@ -267,6 +286,7 @@ class KafkaBusConsumer:
                 self._steps.go_on()
                 self._change(frozenset(), self._assigned)
             case Step.ASSIGNED:
+                self._lease.wait_for_answer(_FIRST_ANSWER_S)
                 self.rebalancing = False
                 assigned = frozenset(
                     TopicPartition(source.topic, source.partition) for source in self._client.assignment()
@@ -343,6 +363,11 @@ class KafkaBusConsumer:
     def _check_open(self) -> None:
         if self._closed:
             raise BusClosed("the consumer is closed")
+
+
+def _assignor(topics: Collection[str]) -> type[AbstractPartitionAssignor]:
+    sticky: type[AbstractPartitionAssignor] = StickyPartitionAssignor
+    return sticky if list(topics) == [CAMERAS.name] else RangePartitionAssignor
 
 
 def fetch_options(settings: KafkaSettings) -> dict[str, Any]:

@@ -185,6 +185,7 @@ class MemoryConsumer:
     """Reads from a MemoryBus as one member of a group."""
 
     rebalancing = False  # over before `poll` returns
+    holds = True  # a partition goes only once its owner has polled, or closed
 
     def __init__(self, bus: MemoryBus, group: Group, member: Member, listener: RebalanceListener | None) -> None:
         self._listener = listener
@@ -211,6 +212,12 @@ class MemoryConsumer:
         with self._bus.lock:
             self._check_open()
             return frozenset(self._member.positions)
+
+    def partition_of(self, topic: Topic, key: str) -> int:
+        """The partition that records of this key are in."""
+        with self._bus.lock:
+            self._check_open()
+            return self._bus.log(topic).partition_of(key)
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
         """Leaves these out of `poll` until `resume`; those of other members are passed over."""

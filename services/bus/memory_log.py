@@ -49,6 +49,10 @@ class TopicLog:
         self._waiting = 0
         self._kept = 0
 
+    def partition_of(self, key: str) -> int:
+        """Number of the partition that records of this key are in."""
+        return zlib.crc32(key.encode()) % len(self.partitions)
+
     def fits(self, record: Record) -> bool:
         """True where `append` would take it now."""
         return self._waiting == 0 or self._waiting + footprint(record) <= self._limit
@@ -57,7 +61,7 @@ class TopicLog:
         """Puts the record at the end of its key's partition, which it returns. Raises BusFull."""
         if not self.fits(record):
             raise BusFull(f"{self.topic.name}: {self._waiting} of {self._limit} bytes wait to be read")
-        partition = self.partitions[zlib.crc32(record.key.encode()) % len(self.partitions)]
+        partition = self.partitions[self.partition_of(record.key)]
         message = Message(record, Position(partition.source, partition.end), timestamp_us)
         partition.messages[partition.end] = message
         partition.end += 1

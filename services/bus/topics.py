@@ -34,6 +34,8 @@ class Topic:
     audience: tuple[str, ...] = ()
 
 
+# Not the cameras themselves: who of the decoders reads which of them. Its partitions are what they share out.
+CAMERAS = Topic("cameras", "CameraClaim", ("decoder",), ("decoder",), False, _HOURS)
 VIDEO_SOURCE = Topic("video.source", "SourceMessage", ("decoder",), ("renderer", "vault"), True, _MINUTES, True)
 FRAMES_DETECT = Topic("frames.detect", "DetectMessage", ("decoder",), ("inference",), True, _MINUTES, True)
 DETECTIONS = Topic("detections", "DetectionsMessage", ("inference",), ("tracker",), False, _HOURS, True)
@@ -50,6 +52,7 @@ METADATA_STATS = Topic("metadata.stats", "StatsRecord", ("tracker",), (), False,
 AUDIT = Topic("audit", "AuditEvent", _KEEPERS, (), False, _YEARS, audience=("auditor", "console"))
 
 TOPICS: tuple[Topic, ...] = (
+    CAMERAS,
     VIDEO_SOURCE,
     FRAMES_DETECT,
     DETECTIONS,

@@ -12,3 +12,4 @@ for _what in ("frames", "sound", "detection"):
 RECONNECTS = Counter("veil_decoder_reconnects_total", "Attempts to open a live source again.")
 FAILURES = Counter("veil_decoder_failures_total", "Files that ended early or could not be opened.")
 RUNNING = Gauge("veil_decoder_running_cameras", "Sources open now.")
+HELD = Gauge("veil_decoder_held_cameras", "Cameras that this process holds the lease of, among several decoders.")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from services.decoder import metrics
+from services.decoder.claims import Epochs, OwnEpochs
 from services.decoder.epoch import EpochWriter, end_entries, shares
 from services.decoder.outbox import Outbox
 from services.decoder.settings import DecoderSettings
@@ -31,6 +32,7 @@ class CameraReader:
         cameras: how many share this process and its memory.
         pause: waits that many seconds, True if `close` cut it short.
         sealer: encrypts every payload.
+        epochs: where the numbers of its epochs come from.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class CameraReader:
         cameras: int = 1,
         pause: Callable[[float], bool] | None = None,
         sealer: Sealer | None = None,
+        epochs: Epochs | None = None,
     ) -> None:
         self.outbox = Outbox(settings.outbox_bytes, sheds=camera.is_live, max_age_s=settings.outbox_s)
         self.failure: str | None = None
@@ -51,7 +54,7 @@ class CameraReader:
         self._sealer = sealer
         self._stop = threading.Event()
         self._pause = pause or self._stop.wait
-        self._last_epoch = 0
+        self._epochs = epochs or OwnEpochs()
         self._stopped = False  # the last epoch was told to have ended for good
 
     def run(self) -> None:
@@ -88,6 +91,7 @@ class CameraReader:
         A source that is silent at this moment takes up to the read timeout to notice.
         """
         self._stop.set()
+        self._epochs.close()
         self.outbox.release()
 
     def _read_once(self) -> tuple[int, str | None]:
@@ -113,9 +117,12 @@ class CameraReader:
             metrics.RUNNING.dec()
 
     def _read(self, demuxer: Demuxer, policy: Policy | None) -> tuple[int, str | None]:
+        epoch = self._epochs.next()
+        if epoch is None:
+            return 0, None
         writer = EpochWriter(
             self._camera.camera_id,
-            self._new_epoch(),
+            epoch,
             demuxer,
             self._policy,
             self._settings,
@@ -169,13 +176,12 @@ class CameraReader:
 
     def _end_unopened(self, reason: "pb.EndOfStream.Reason", detail: str = "") -> None:
         """Tells those who wait for the camera that nothing will come, in an epoch without frames."""
-        end = pb.EndOfStream(camera_id=self._camera.camera_id, epoch=self._new_epoch(), reason=reason, detail=detail)
+        epoch = self._epochs.next()
+        if epoch is None:
+            return
+        end = pb.EndOfStream(camera_id=self._camera.camera_id, epoch=epoch, reason=reason, detail=detail)
         for entry in end_entries(end):
             self.outbox.put(entry)
-
-    def _new_epoch(self) -> int:
-        self._last_epoch = max(self._last_epoch + 1, time.time_ns() // 1000)
-        return self._last_epoch
 
     def _policy(self) -> Policy | None:
         try:

@@ -1,9 +1,8 @@
 """Settings of the decoder stage; what belongs to one camera is in its policy instead."""
 
-import zlib
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.media.background import ABSORB_S
@@ -33,11 +32,6 @@ class DecoderSettings(BaseSettings):
     outbox_s: float = Field(
         10, ge=1, le=3600, description="Seconds of a live camera that wait for the bus; older groups are shed."
     )
-    shard: str = Field(
-        "0/1",
-        pattern=r"^\d{1,4}/\d{1,4}$",
-        description="Which part of the cameras this process reads: its number, from 0, of how many processes.",
-    )
     file_speed: float = Field(
         0, ge=0, le=1000, description="Most times faster than life that files are read; 0: as fast as can be."
     )
@@ -50,16 +44,3 @@ class DecoderSettings(BaseSettings):
         description="Seconds that something must stand still until the kind motion takes it for background.",
     )
     pause_max_s: float = Field(30, ge=1, le=600, description="Longest pause between two attempts to reconnect.")
-
-    @field_validator("shard")
-    @classmethod
-    def _shard_exists(cls, shard: str) -> str:
-        number, count = map(int, shard.split("/"))
-        if number >= count:
-            raise ValueError(f"shard {shard} does not exist: they are numbered from 0")
-        return shard
-
-    def reads(self, camera_id: str) -> bool:
-        """True if the camera belongs to this process's shard; every process and version agrees on that."""
-        number, count = map(int, self.shard.split("/"))
-        return zlib.crc32(camera_id.encode()) % count == number

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from services.bus.interface import InvalidMessage, Message, TopicPartition
 from services.bus.topics import FRAMES_DETECT, VIDEO_SOURCE, Topic
+from services.decoder.claims import Epochs, OwnEpochs
 from services.decoder.outbox import Entry, Kind
 from services.decoder.reader import CameraReader
 from services.decoder.settings import DecoderSettings
@@ -54,26 +55,26 @@ class DecoderStage:
             raise ValueError("attached pictures can't be sealed: a sealer goes with an encoded transport")
         if len({camera.camera_id for camera in cameras}) != len(cameras):
             raise ValueError("two cameras have the same camera_id")
-        cameras = [camera for camera in cameras if settings.reads(camera.camera_id)]
-        self._readers = {
-            camera.camera_id: CameraReader(camera, policies, settings, len(cameras), sealer=sealer)
-            for camera in cameras
-        }
-        self._turns = deque(self._readers)
-        self._threads = ThreadPoolExecutor(max(1, len(cameras)), thread_name_prefix="decoder")
-        self._runs: list[Future[None]] | None = None
+        self._settings, self._policies, self._sealer = settings, policies, sealer
+        self._cameras = {camera.camera_id: camera for camera in cameras}
+        self._readers: dict[str, CameraReader] = {}
+        self._turns: deque[str] = deque()
+        # Each reads its camera, and may wait for one more to end that was given up while its source was silent.
+        self._threads = ThreadPoolExecutor(max(1, 2 * len(cameras)), thread_name_prefix="decoder")
+        self._runs: dict[str, Future[None]] = {}
+        self._leaving: list[Future[None]] = []
         self._closed = False
 
     @property
     def finished(self) -> bool:
         """True when every camera has ended and all it gave is collected. Live cameras end only with `close`.
 
-        A shard without cameras waits for `close` too: its process would only be started again.
+        Without cameras it waits for `close` too: its process would only be started again.
         """
         if not self._runs:
             return self._closed
         # One that failed is not finished: `completed` raises what it failed of.
-        ended = all(run.done() and run.exception() is None for run in self._runs)
+        ended = all(run.done() and run.exception() is None for run in self._runs.values())
         return ended and not any(reader.outbox for reader in self._readers.values())
 
     @property
@@ -99,9 +100,8 @@ class DecoderStage:
 
         Raises what a reader stumbled over that nobody foresaw.
         """
-        if self._runs is None and not self._closed:
-            self._runs = [self._threads.submit(reader.run) for reader in self._readers.values()]
-        for run in self._runs or ():
+        self._set_out()
+        for run in self._runs.values():
             if run.done():
                 run.result()
         return self._collect(_TURN_BYTES)
@@ -115,9 +115,31 @@ class DecoderStage:
     def join(self, timeout_s: float) -> Sequence[Emission]:
         """Waits for the readers to end and returns what they still gave. A silent source may outlast the time."""
         self.close()
-        running = wait(self._runs or (), timeout=timeout_s).not_done
+        running = wait([*self._runs.values(), *self._leaving], timeout=timeout_s).not_done
         self._threads.shutdown(wait=not running)
         return self._collect(math.inf)
+
+    def _set_out(self) -> None:
+        """Begins to read whatever is not read yet."""
+        if not self._closed:
+            for camera_id in self._cameras.keys() - self._readers.keys():
+                self._begin(camera_id, OwnEpochs())
+
+    def _begin(self, camera_id: str, epochs: Epochs) -> None:
+        camera = self._cameras[camera_id]
+        reader = CameraReader(
+            camera, self._policies, self._settings, len(self._cameras), sealer=self._sealer, epochs=epochs
+        )
+        self._readers[camera_id] = reader
+        self._turns.append(camera_id)
+        self._runs[camera_id] = self._threads.submit(reader.run)
+
+    def _let_go(self, camera_id: str) -> None:
+        """Ends a reader without waiting, and drops what it has ready."""
+        self._readers.pop(camera_id).close()
+        self._turns.remove(camera_id)
+        self._leaving = [run for run in self._leaving if not run.done()]
+        self._leaving.append(self._runs.pop(camera_id))
 
     def _collect(self, most: float) -> list[Emission]:
         """About `most` bytes. Cameras take turns at being first."""

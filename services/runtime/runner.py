@@ -27,7 +27,7 @@ from services.runtime.health import Heartbeat
 from services.runtime.lag import Lag
 from services.runtime.ledger import Ledger
 from services.runtime.settings import RunnerSettings
-from services.runtime.stage import Backpressure, Emission, Stage
+from services.runtime.stage import Backpressure, Emission, Leased, Stage
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +43,9 @@ class Runner:
     When partitions go to another member, everything finished is published and committed first, then the stage drops
     their cameras. When partitions come, a stage that remembers is first shown all of its own output that is not older
     than the first input there: whatever it sent of that input and of later ones is among it.
+
+    A stage that is leased is told at every change which keys are its own. Where the lease runs out it has none, and
+    what is in hand is dropped unpublished.
 
     Args:
         stage: what to drive.
@@ -67,6 +70,8 @@ class Runner:
         self._bus = bus
         self._producer = bus.producer()
         self._consumer: Consumer | None = bus.consumer(stage.name, stage.inputs, self) if stage.inputs else None
+        self._leased = stage if isinstance(stage, Leased) else None
+        self._held: frozenset[TopicPartition] = frozenset()  # as the leased stage was told
         self._ledger = Ledger()
         self._lag = Lag()
         self._pending: deque[Record | Position] = deque()
@@ -105,6 +110,7 @@ class Runner:
     def settle(self, partitions: Collection[TopicPartition]) -> None:  # noqa: ARG002, all is settled alike
         """Publishes and commits what is finished, before partitions go to another member. Raises BusLost."""
         deadline = self._clock() + self._settings.settle_s
+        self._lease()
         while self._pending:
             if self._clock() > deadline:
                 raise BusLost("what was finished could not be published before the partitions went")
@@ -115,6 +121,7 @@ class Runner:
 
     def release(self, partitions: Collection[TopicPartition]) -> None:
         """Drops what is in hand of partitions that went. Raises BusLost where they went without warning."""
+        self._lend(self._held.difference(partitions))
         if self._pending or self._unconfirmed:
             raise BusLost("partitions went to another member while their messages were under way")
         self._ledger.forget(partitions)
@@ -129,6 +136,7 @@ class Runner:
         """One round of the loop. True if anything moved; otherwise it has waited about `idle_s`."""
         progressed = False
         if not self._rebalancing:
+            self._lease()
             progressed = self._publish(idle_s)
             if not self._pending:
                 progressed |= self._take(self._stage.completed())
@@ -137,6 +145,27 @@ class Runner:
         self._commit()
         self._heartbeat.beat(ready=self._consumer is None or bool(self._consumer.assignment()))
         return progressed
+
+    def _lease(self) -> None:
+        """Tells a leased stage what it holds now."""
+        if self._leased is None or self._consumer is None:
+            return
+        if self._consumer.holds:
+            self._lend(self._consumer.assignment())
+        elif self._held:
+            _log.warning("%s gives up all that it held: nobody answered for its lease", self._stage.name)
+            self._lend(frozenset())
+
+    def _lend(self, partitions: frozenset[TopicPartition]) -> None:
+        if self._leased is None or self._consumer is None or partitions == self._held:
+            return
+        topic = self._stage.inputs[0]
+        numbers = {source.partition for source in partitions}
+        if not partitions:
+            # Lost without warning, or settled before; a part of them goes only after it was settled.
+            self._pending = deque(item for item in self._pending if isinstance(item, Position))
+        self._held = partitions
+        self._leased.hold([key for key in self._leased.keys if self._consumer.partition_of(topic, key) in numbers])
 
     def _longer(self, idle_s: float) -> float:
         """The pause after one that brought nothing. Where only a message can change anything it is long at once."""
@@ -148,9 +177,13 @@ class Runner:
     def _rebalancing(self) -> bool:
         return self._consumer is not None and self._consumer.rebalancing
 
+    @property
+    def _may_publish(self) -> bool:
+        return self._leased is None or self._consumer is None or self._consumer.holds
+
     def _publish(self, wait_s: float) -> bool:
         progressed = False
-        while self._pending:
+        while self._pending and self._may_publish:
             item = self._pending[0]
             if isinstance(item, Position):
                 self._unconfirmed.append((self._taken, item))
@@ -305,12 +338,13 @@ class Runner:
         deadline = self._clock() + self._settings.drain_s
         self._stage.close()
         while self._clock() < deadline:
+            self._lease()
             self._publish(self._settings.idle_max_s)
             if not self._pending and not self._take(self._stage.completed()):
                 break
             self._heartbeat.beat()
         self._take(self._stage.join(max(0.0, deadline - self._clock())))
-        while self._pending and self._clock() < deadline:
+        while self._pending and self._may_publish and self._clock() < deadline:
             self._publish(self._settings.idle_max_s)
         self._flush(deadline)
         self._commit(now=True)

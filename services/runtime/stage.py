@@ -1,5 +1,6 @@
 """The stage protocol: the few verbs by which the runner drives every stage."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -72,3 +73,23 @@ class Stage(Protocol):
 
     def join(self, timeout_s: float) -> Sequence[Emission]:
         """Waits for what is in hand, at most `timeout_s`, and returns it. Afterwards every thread it made has ended."""
+
+
+class Leased(ABC):
+    """What a stage adds that has work of its own for some keys, and must not do it where another process may.
+
+    The partitions of its first input are what the processes share out; a key is held by whoever holds the partition
+    that its records are in.
+    """
+
+    @property
+    @abstractmethod
+    def keys(self) -> Collection[str]:
+        """All there are, whoever holds them."""
+
+    @abstractmethod
+    def hold(self, keys: Collection[str]) -> None:
+        """These are this process's from now on, and no others: begins with those that are new, drops those that went.
+
+        What it has ready of a dropped key must not be emitted any more.
+        """

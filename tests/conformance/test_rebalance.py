@@ -8,6 +8,7 @@ import pytest
 from services.bus.interface import Bus, Committable, Consumer, Message, Position, TopicPartition
 from services.bus.topics import Topic
 from tests.support.buses import (
+    CAMERAS,
     PARTITIONS,
     PATIENCE_S,
     commit_all,
@@ -179,3 +180,19 @@ def test_scaling_up_and_down_loses_and_repeats_nothing_that_was_committed(bus: B
         elif len(group) > 1:
             group.pop(0).close()
     assert sorted(numbers_of(received)) == list(range(40 * (2 * members - 1)))
+
+
+def test_a_member_knows_which_keys_are_its_own(bus: Bus, topic: Topic) -> None:
+    members = [bus.consumer("g", [topic]) for _ in range(2)]
+    wait_for_share(members, PARTITIONS)
+    assert all(member.holds for member in members)
+    publish(bus, topic, range(len(CAMERAS)))
+    for member in members:
+        mine = {camera for camera in CAMERAS if member.partition_of(topic, camera) in numbers(member)}
+        messages = read(member, len(mine))
+        assert {message.record.key for message in messages} == mine
+    assert {frozenset(numbers(member)) for member in members} == {frozenset(range(2)), frozenset(range(2, 4))}
+
+
+def numbers(member: Consumer) -> set[int]:
+    return {source.partition for source in member.assignment()}

@@ -8,6 +8,7 @@ from services.schema import pb
 
 # Name, writers, readers, audience, sensitive, joined. Who may read a picture that is not masked is decided here alone.
 AGREED = {
+    ("cameras", "decoder", "decoder", "", False, False),
     ("video.source", "decoder", "renderer vault", "", True, True),
     ("frames.detect", "decoder", "inference", "", True, True),
     ("detections", "inference", "tracker", "", False, True),
@@ -19,7 +20,7 @@ AGREED = {
     ("audit", "vault disclosure console auditor", "", "auditor console", False, False),
 }
 TRUSTED_WITH_PIXELS = {"decoder", "inference", "renderer", "vault", "disclosure"}
-WITHOUT_PIXELS = ("detections", "redactions", "metadata.tracks", "metadata.stats")
+WITHOUT_PIXELS = ("cameras", "detections", "redactions", "metadata.tracks", "metadata.stats")
 
 each_topic = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 

@@ -236,42 +236,6 @@ def test_two_cameras_may_not_have_one_id(video: Path) -> None:
         DecoderStage(DecoderSettings(), [Camera("c", str(video)), Camera("c", str(video))], Book(policy()))
 
 
-def test_each_camera_belongs_to_one_shard_for_good() -> None:
-    settings = [DecoderSettings(shard=f"{number}/3") for number in range(3)]
-    ids = [f"camera-{number}" for number in range(300)]
-    shards = [{name for name in ids if part.reads(name)} for part in settings]
-    assert sum(map(len, shards)) == len(set.union(*shards)) == 300
-    assert all(60 < len(shard) < 140 for shard in shards)
-    # Another Python, another machine: the same answer.
-    assert [part.reads("gate") for part in settings] == [False, False, True]
-
-
-def test_a_process_reads_its_own_shard_only(video: Path) -> None:
-    ids = ["gate", "yard", "till", "roof"]
-    seen = []
-    for number in range(2):
-        settings = DecoderSettings(shard=f"{number}/2")
-        sent = run(DecoderStage(settings, [Camera(name, str(video)) for name in ids], Book(policy())))
-        seen += [end.camera_id for end in sent.source_ends]
-    assert sorted(seen) == sorted(ids)
-
-
-def test_a_shard_without_cameras_waits_for_its_end(video: Path) -> None:
-    empty = next(number for number in range(9) if not DecoderSettings(shard=f"{number}/9").reads("gate"))
-    stage = DecoderStage(DecoderSettings(shard=f"{empty}/9"), [Camera("gate", str(video))], Book(policy()))
-    assert stage.completed() == []
-    assert not stage.finished
-    stage.close()
-    assert stage.join(1) == []
-    assert stage.finished
-
-
-@pytest.mark.parametrize("shard", ["", "1", "1/1", "3/2", "-1/2", "0/0", "a/b", "1/2/3"])
-def test_a_shard_that_does_not_exist_is_refused(shard: str) -> None:
-    with pytest.raises(ValueError, match="shard"):
-        DecoderSettings(shard=shard)
-
-
 def test_cameras_take_turns_and_each_turn_is_bounded(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.h264", frames=20, size=(800, 600))
     stage = DecoderStage(DecoderSettings(), [Camera(name, str(path)) for name in "abc"], Book(policy()))

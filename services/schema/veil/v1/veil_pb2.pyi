@@ -195,6 +195,16 @@ class EndOfStream(_message.Message):
     detail: str
     def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., frames: _Optional[int] = ..., reason: _Optional[_Union[EndOfStream.Reason, str]] = ..., detail: _Optional[str] = ...) -> None: ...
 
+class CameraClaim(_message.Message):
+    __slots__ = ("camera_id", "epoch", "holder")
+    CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    camera_id: str
+    epoch: int
+    holder: str
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., holder: _Optional[str] = ...) -> None: ...
+
 class SourceMessage(_message.Message):
     __slots__ = ("unit", "audio", "end")
     UNIT_FIELD_NUMBER: _ClassVar[int]
