@@ -77,7 +77,6 @@ def test_every_variable_is_a_setting_and_has_a_value_it_may_have(overlay: str) -
     objects = built(overlay)
     for name, stage in stages(objects).items():
         given = {key: value for key, value in environment_of(stage, objects).items() if key.startswith("VEIL_")}
-        given |= {key: value.replace("$(POD_INDEX)", "0") for key, value in given.items()}
         known: set[str] = set()
         for settings in _SETTINGS:
             prefix = settings.model_config["env_prefix"]

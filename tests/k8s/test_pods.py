@@ -141,16 +141,21 @@ def test_every_volume_mounted_and_every_map_named_is_there(overlay: str) -> None
 
 
 @each_overlay
-def test_decoders_share_the_cameras_by_their_numbers(overlay: str) -> None:
-    decoder = of_kind(built(overlay), "StatefulSet")["decoder"]
-    settings = environment_of(decoder, built(overlay))
-    assert settings["VEIL_DECODER_SHARD"] == f"$(POD_INDEX)/{decoder['spec']['replicas']}"
-    (container,) = containers_of(decoder)
-    names = [each["name"] for each in container["env"]]
-    # A variable can name only those before it.
-    assert names.index("POD_INDEX") < names.index("VEIL_DECODER_SHARD")
-    (index,) = (each["valueFrom"] for each in container["env"] if each["name"] == "POD_INDEX")
-    assert index == {"fieldRef": {"fieldPath": "metadata.labels['apps.kubernetes.io/pod-index']"}}
+def test_every_stage_can_have_any_number_of_pods_up_to_one_less_than_there_are_partitions(overlay: str) -> None:
+    """A pod has no number of its own, decoders neither; the one that an update starts first gets partitions too."""
+    objects = built(overlay)
+    for name, workload in stages(objects).items():
+        assert workload["kind"] == "Deployment"
+        assert workload["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+        settings = environment_of(workload, objects)
+        assert workload["spec"].get("replicas", 1) < int(settings["VEIL_KAFKA_PARTITIONS"]), name
+
+
+@each_overlay
+def test_the_lease_of_a_decoder_is_as_short_as_brokers_allow(overlay: str) -> None:
+    settings = environment_of(stages(built(overlay))["decoder"], built(overlay))
+    least = next(each.ge for each in KafkaSettings.model_fields["session_timeout_s"].metadata if hasattr(each, "ge"))
+    assert float(settings["VEIL_KAFKA_SESSION_TIMEOUT_S"]) == least
 
 
 def test_city_runs_renderer_and_encoder_in_one_process() -> None:

@@ -60,6 +60,7 @@ class Library:
         self.asked: list[int] = []
         self.joining: Future | None = None
         self._coordinator = self._net = self._fetcher = self
+        self.config = {"group_id": "g", "session_timeout_ms": 10_000, "heartbeat_interval_ms": 500}
         self._fetch_futures: list[Any] = []
 
     def subscribe(self, topics: Sequence[str], listener: Interrupter) -> None:
@@ -175,6 +176,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
     monkeypatch.setattr(kafka_consumer.kafka, "KafkaConsumer", lambda **options: made.options.update(options) or made)
     monkeypatch.setattr(kafka_consumer, "check_topics", lambda *_: None)
     monkeypatch.setattr(kafka_consumer, "_RETRY_S", 0.001)
+    monkeypatch.setattr(kafka_consumer, "_FIRST_ANSWER_S", 0)
     return made
 
 
