@@ -4,6 +4,7 @@ import cv2
 
 from services.decoder.leased import LeasedDecoder
 from services.decoder.settings import DecoderSettings
+from services.decoder.stage import DecoderStage
 from services.media.sources import Camera
 from services.policy.site import Site
 from services.runtime.service import MakeStage, ServiceSettings
@@ -15,7 +16,8 @@ def prepare(settings: ServiceSettings) -> MakeStage:
     cv2.setNumThreads(1)
     site, sealer = site_of(settings), make_sealer()
     decoder = DecoderSettings(transport="encoded")
-    return lambda: LeasedDecoder(decoder, cameras_of(site), site.book, sealer=sealer)
+    kind = DecoderStage if decoder.alone else LeasedDecoder
+    return lambda: kind(decoder, cameras_of(site), site.book, sealer=sealer)
 
 
 def cameras_of(site: Site) -> list[Camera]:

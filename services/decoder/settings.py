@@ -32,6 +32,10 @@ class DecoderSettings(BaseSettings):
     outbox_s: float = Field(
         10, ge=1, le=3600, description="Seconds of a live camera that wait for the bus; older groups are shed."
     )
+    alone: bool = Field(
+        False,
+        description="Reads every camera of its site file, without a lease; no other decoder may read any of them.",
+    )
     file_speed: float = Field(
         0, ge=0, le=1000, description="Most times faster than life that files are read; 0: as fast as can be."
     )

@@ -107,6 +107,7 @@ class _Stack(Stack):
 
     def replica(self, name: str, number: int, port: int, site: Path, speed: float) -> ServiceProcess:
         env = {**self._env(name), "VEIL_SERVICE_SITE": str(site), "VEIL_DECODER_FILE_SPEED": f"{speed:g}"}
+        env["VEIL_DECODER_ALONE"] = "true"
         return ServiceProcess(name, number, port, self.folder / "services", env)
 
     def _env(self, service: str) -> dict[str, str]:

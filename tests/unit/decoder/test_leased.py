@@ -11,12 +11,15 @@ from services.bus.interface import Committable, Consumer, InvalidMessage, Messag
 from services.bus.memory import MemoryBus
 from services.bus.topics import CAMERAS, FRAMES_DETECT, VIDEO_SOURCE, Topic
 from services.decoder.leased import LeasedDecoder
+from services.decoder.process import prepare
 from services.decoder.settings import DecoderSettings
 from services.media.sources import Camera
 from services.runtime.runner import Runner
+from services.runtime.service import ServiceSettings
 from services.runtime.settings import RunnerSettings
 from services.schema import pb
 from tests.support.book import Book
+from tests.support.keys import add_key
 from tests.support.videos import make_video
 from tests.unit.decoder.harness import policy
 
@@ -295,6 +298,17 @@ def test_claims_older_than_the_topic_keeps_them_hold_back_no_commit() -> None:
     assert done(stage) == [position]
     now[0] += 120 * SECOND
     assert done(stage) == []
+
+
+@pytest.mark.parametrize(("alone", "inputs"), [("true", ()), ("false", (CAMERAS,))])
+def test_a_process_shares_its_cameras_unless_it_is_to_be_alone(
+    alone: str, inputs: tuple[Topic, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site.yaml").write_text("name: x\ncameras:\n  - {id: gate, source: a.mp4}\n")
+    add_key(tmp_path, "one")
+    monkeypatch.setenv("VEIL_KEYS_FOLDER", str(tmp_path))
+    monkeypatch.setenv("VEIL_DECODER_ALONE", alone)
+    assert prepare(ServiceSettings(site=tmp_path / "site.yaml"))().inputs == inputs
 
 
 @pytest.mark.parametrize(
