@@ -19,8 +19,8 @@ from services.media.badge import badge_of
 from services.media.picture import Picture
 
 KINDS = ("face", "plate")
-MODELS = {"face": "audit-face", "plate": "text"}
-"""Kind → the model in the catalogue that finds it."""
+MODELS = {"face": "blazeface_full", "plate": "ppocr_det"}
+"""Kind → the model in the catalogue that finds it, whatever the line masks with."""
 
 COVERED = 0.8
 """Share of a find under flat structure from which it is the mask that looks like something."""
@@ -82,10 +82,10 @@ def load_eyes(
     detectors: dict[str, Detector] = {}
     if "face" in kinds:
         session = OnnxSession(read_model(MODELS["face"], folder), threads)
-        detectors["face"] = BlazeFaceDetector(session, catalogue()[MODELS["face"]].stamp, _FLOOR["face"])
+        detectors["face"] = BlazeFaceDetector(session, catalogue().entry(MODELS["face"]).stamp, _FLOOR["face"])
     if "plate" in kinds:
         session = OnnxSession(read_model(MODELS["plate"], folder), threads)
-        detectors["plate"] = TextDetector(session, catalogue()[MODELS["plate"]].stamp, _FLOOR["plate"])
+        detectors["plate"] = TextDetector(session, catalogue().entry(MODELS["plate"]).stamp, _FLOOR["plate"])
     return IndependentEyes(detectors, least, timeout_s)
 
 

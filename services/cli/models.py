@@ -8,21 +8,23 @@ import typer
 from rich.table import Table
 
 from services.cli.console import complain, fail, out, say, tells_errors
-from services.detect.catalogue import ModelMissing, catalogue, default_models_dir, read_model
+from services.detect.catalogue import Bundled, ModelEntry, ModelMissing, catalogue, default_models_dir, read_model
 from services.detect.install import AUDIT_NAMES, DEFAULT_NAMES, InstallError
 from services.detect.install import install as install_models
 from services.detect.triton_repository import INSTANCES, Backend, installed_names, write_repository
 from services.embedded.errors import ExitCode
 
 app = typer.Typer(
-    help="Detection models: installed from published packages, refused where their hash differs.",
+    help="Detection models: they come with Veil or are installed from published packages, and are refused where their "
+    "hash differs. Where several find the same, a site chooses under `models:`.",
     no_args_is_help=True,
     epilog="[bold]Examples[/]\n\n[green]veil models list[/]\n\n[green]veil models install face plate person[/]"
     "\n\n[green]veil models verify[/]\n\n[green]veil models repository out/models --backend onnxruntime[/]",
 )
 
 _Names = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME...", help="face, plate, person, text; audit for the auditor's.")
+    list[str] | None,
+    typer.Argument(metavar="NAME...", help="face, plate, person, text or a model; audit for the auditor's."),
 ]
 _Folder = Annotated[
     Path | None, typer.Option("--models", metavar="DIR", help="Where the models are; VEIL_MODELS or the usual place.")
@@ -32,11 +34,13 @@ _Folder = Annotated[
 @app.command("list")
 @tells_errors
 def list_models(folder: _Folder = None) -> None:
-    """Lists the models of the catalogue with version, licence and state."""
-    where = folder or default_models_dir()
+    """Lists the models of the catalogue with version, state and licence; * marks what is used where none is chosen."""
+    where, known = folder or default_models_dir(), catalogue()
     table = Table("finds", "model", "version", "state", "licence", box=None, header_style="dim", pad_edge=False)
-    for name, entry in catalogue().items():
-        table.add_row(name, entry.model, entry.version, _state(name, where), entry.licence)
+    for model, entry in known.models.items():
+        finds = ", ".join(f"{name}*" if known.defaults.get(name) == model else name for name in entry.finds)
+        card = f", see {entry.source.card}" if isinstance(entry.source, Bundled) else ""
+        table.add_row(finds, model, entry.version, _state(entry, where), entry.licence + card)
     out.print(table)
 
 
@@ -93,14 +97,16 @@ def repository(
 def _known(names: Sequence[str] | None) -> Sequence[str]:
     names = [each for name in names or () for each in (AUDIT_NAMES if name == "audit" else (name,))]
     for name in names:
-        if name not in catalogue():
-            fail(f"there is no {name} model; known are {', '.join(sorted(catalogue()))}", ExitCode.USAGE)
+        try:
+            catalogue().entry(name)
+        except ModelMissing as error:
+            fail(str(error), ExitCode.USAGE)
     return names or DEFAULT_NAMES
 
 
-def _state(name: str, where: Path) -> str:
+def _state(entry: ModelEntry, where: Path) -> str:
     try:
-        read_model(name, where)
+        read_model(entry.model, where)
     except ModelMissing:
-        return "missing or wrong" if (where / catalogue()[name].stored).exists() else "not installed"
-    return "installed"
+        return "missing or wrong" if entry.bundled or entry.path(where).exists() else "not installed"
+    return "comes with Veil" if entry.bundled else "installed"

@@ -49,7 +49,8 @@ def show(
         typer.echo(preset_text(policy) if is_preset(policy) else text, nl=False)
         return
     say(f"{chosen.title or chosen.name}: {describe(chosen)}")
-    models = [name for name in chosen.detectors if name in catalogue()]
+    known = catalogue()
+    models = [name for name in chosen.detectors if name in known.defaults and not known.entry(name).bundled]
     if not set(models) <= set(DEFAULT_NAMES):
         say(f"It needs more than the usual models: run `veil models install {' '.join(models)}`.")
     if chosen.purpose:

@@ -28,7 +28,7 @@ class BlazeFaceDetector(NetworkDetector):
     model = "blazeface_full"
     outputs = ("boxes", "scores")
 
-    def _inputs(self, image: Image) -> Sequence[Image]:
+    def inputs(self, image: Image) -> Sequence[Image]:
         return [stack_padded([_resized(image, scale)], _MULTIPLE)[0] for scale in _scales(image)]
 
     def _shapes(self, height: int, width: int, /) -> Sequence[tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Measures activation ranges: `python -m services.detect.calibrate face|plate PICTURE …` prints the table.
+"""Measures activation ranges: `python -m services.detect.calibrate centerface|clp_det PICTURE …` prints the table.
 
 The tables lie in *-ranges.yaml, so that an installation needs no pictures and every machine makes the same
 8-bit files. Whoever changes one measures recall before and after, and records the new hash in the catalogue.
@@ -15,7 +15,7 @@ import onnx
 import onnxruntime as ort
 import yaml
 
-from services.detect.catalogue import catalogue
+from services.detect.catalogue import Bundled, Source, catalogue
 from services.detect.convert import float_centerface, float_clp_det
 from services.detect.fetch import fetch
 from services.detect.interface import Image
@@ -61,16 +61,23 @@ def around_large_convolutions(model: onnx.ModelProto) -> list[str]:
 
 
 _MODELS = {
-    "face": (float_centerface, every_step),
-    "plate": (float_clp_det, around_large_convolutions),
+    "centerface": (float_centerface, every_step),
+    "clp_det": (float_clp_det, around_large_convolutions),
 }
+
+
+def _source(name: str) -> Source:
+    source = catalogue().entry(name).source
+    if isinstance(source, Bundled):
+        raise SystemExit(f"{name} comes with Veil as it is: there is nothing to calibrate")
+    return source
 
 
 def main(name: str, paths: Sequence[str]) -> None:
     """Prints the table of the model `name` for the pictures at `paths`."""
     make, choose = _MODELS[name]
     with tempfile.TemporaryDirectory() as work:
-        model = make(fetch(catalogue()[name].source, Path(work), timeout_s=300))
+        model = make(fetch(_source(name), Path(work), timeout_s=300))
     ranges = measure(model, choose(model), (_open(path) for path in paths))
     rounded = {tensor: [round(low, 4), round(high, 4)] for tensor, (low, high) in ranges.items()}
     yaml.safe_dump(rounded, sys.stdout, sort_keys=False, default_flow_style=None)

@@ -28,7 +28,7 @@ class FaceDetector(NetworkDetector):
     model = "centerface"
     outputs = ("heatmap", "size", "offset")
 
-    def _inputs(self, image: Image) -> Sequence[Image]:
+    def inputs(self, image: Image) -> Sequence[Image]:
         width, height = _looked_at(image)
         if (height, width) != image.shape[:2]:
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)

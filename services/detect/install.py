@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from services.detect.catalogue import ModelEntry, ModelMissing, catalogue, default_models_dir, read_model
+from services.detect.catalogue import ModelEntry, ModelMissing, Source, catalogue, default_models_dir, read_model
 from services.detect.convert import CONVERTERS
 from services.detect.fetch import FetchError, fetch
 
@@ -30,11 +30,11 @@ def install(
 ) -> dict[str, Path]:
     """Makes sure that the named models are in `dest`, and returns where each lies.
 
-    A model that is there already, with the right hash, costs no network. A file appears under its name only when it is
-    complete and verified.
+    A model that is there already, with the right hash, costs no network, nor does one that comes with Veil. A file
+    appears under its name only when it is complete and verified.
 
     Args:
-        names: detectors, as in the catalogue.
+        names: models of the catalogue, or detectors, which stand for their default models.
         dest: default_models_dir() if None.
         say: gets one line of progress at a time.
         timeout_s: for each download.
@@ -43,31 +43,35 @@ def install(
         InstallError: with one sentence; models before the failing one stay installed.
     """
     dest = dest or default_models_dir()
-    known = catalogue()
     installed = {}
     for name in dict.fromkeys(names):
-        if name not in known:
-            raise InstallError(f"there is no {name} model; known are {', '.join(sorted(known))}")
-        entry = known[name]
-        installed[name] = dest / entry.stored
+        try:
+            entry = catalogue().entry(name)
+        except ModelMissing as error:
+            raise InstallError(str(error)) from error
+        installed[name] = entry.path(dest)
         try:
             read_model(name, dest)
-        except ModelMissing:
-            _install_one(name, entry, dest, say, timeout_s)
+        except ModelMissing as error:
+            if not isinstance(entry.source, Source):
+                raise InstallError(str(error)) from error
+            _install_one(name, entry, entry.source, dest, say, timeout_s)
         else:
-            say(f"{name}: {entry.model} is there already")
+            say(f"{name}: {entry.model} {'comes with Veil' if entry.bundled else 'is there already'}")
     return installed
 
 
-def _install_one(name: str, entry: ModelEntry, dest: Path, say: Callable[[str], None], timeout_s: float) -> None:
-    say(f"{name}: downloading {entry.source.spec} ({entry.licence})")
+def _install_one(
+    name: str, entry: ModelEntry, source: Source, dest: Path, say: Callable[[str], None], timeout_s: float
+) -> None:
+    say(f"{name}: downloading {source.spec} ({entry.licence})")
     with tempfile.TemporaryDirectory(prefix="veil-models-") as work:
         try:
-            source = fetch(entry.source, Path(work), timeout_s)
+            data = fetch(source, Path(work), timeout_s)
         except FetchError as error:
             raise InstallError(f"the {name} model can't be installed: {error}") from error
-    say(f"{name}: converting {len(source) / 1e6:.1f} MB")
-    stored = CONVERTERS[entry.convert](source)
+    say(f"{name}: converting {len(data) / 1e6:.1f} MB")
+    stored = CONVERTERS[str(entry.convert)](data)
     if hashlib.sha256(stored).hexdigest() != entry.sha256:
         raise InstallError(f"the {name} model came out of its conversion with another SHA-256 than the catalogue names")
     try:
@@ -96,7 +100,7 @@ def _write(path: Path, data: bytes) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m services.detect.install", description="Installs detection models.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(sorted(catalogue()))}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(sorted(catalogue().models))}")
     parser.add_argument("--dest", type=Path, help="folder to install into")
     chosen = parser.parse_args(arguments)
     try:

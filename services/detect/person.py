@@ -30,7 +30,7 @@ class PersonDetector(NetworkDetector):
     model = "ssd_mobilenetv2_oidv4"
     outputs = ("box_encodings", "class_predictions")
 
-    def _inputs(self, image: Image) -> Sequence[Image]:
+    def inputs(self, image: Image) -> Sequence[Image]:
         small = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
         return [small.astype(np.uint8, copy=False)]
 

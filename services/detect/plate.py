@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from services.detect.interface import Boxes, Image, Tensors
 from services.detect.network import NetworkDetector
-from services.detect.postprocess import suppress, to_boxes
+from services.detect.postprocess import grow, suppress, to_boxes
 from services.schema import pb
 
 _GRIDS = ((8, (24, 48)), (16, (96, 192)), (32, (384, 768)))
@@ -30,7 +30,7 @@ class PlateDetector(NetworkDetector):
     model = "clp_det"
     outputs = ("loc", "conf")
 
-    def _inputs(self, image: Image) -> Sequence[Image]:
+    def inputs(self, image: Image) -> Sequence[Image]:
         height, width, _ = image.shape
         if min(height, width) < _HALF_FROM:
             return [image]
@@ -50,7 +50,7 @@ class PlateDetector(NetworkDetector):
             scores.append(score)
         xyxy, score = np.concatenate(boxes), np.concatenate(scores)
         keep = suppress(xyxy, score, _IOU)
-        return to_boxes(grow(xyxy[keep]), score[keep], pb.KIND_PLATE, width, height)
+        return to_boxes(grow(xyxy[keep], _GROW), score[keep], pb.KIND_PLATE, width, height)
 
 
 @lru_cache(maxsize=32)
@@ -75,9 +75,3 @@ def decode(
     centre = base[:, :2] + delta[:, :2] * _CENTRE_VARIANCE * base[:, 2:]
     half = base[:, 2:] * np.exp(delta[:, 2:] * _SIZE_VARIANCE) / 2
     return np.concatenate([centre - half, centre + half], axis=1), confidence[hit]
-
-
-def grow(xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The boxes, larger by a fixed share of their width and height on each side."""
-    margin = (xyxy[:, 2:] - xyxy[:, :2]) * _GROW
-    return np.concatenate([xyxy[:, :2] - margin, xyxy[:, 2:] + margin], axis=1)

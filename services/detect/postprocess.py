@@ -26,6 +26,12 @@ def suppress(xyxy: NDArray[np.float32], score: NDArray[np.float32], iou: float) 
     return order[alive]
 
 
+def grow(xyxy: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The boxes, larger on each side by a share of their width and of their height; `share` is (2,)."""
+    margin = (xyxy[:, 2:] - xyxy[:, :2]) * share
+    return np.concatenate([xyxy[:, :2] - margin, xyxy[:, 2:] + margin], axis=1)
+
+
 def to_boxes(xyxy: NDArray[np.float32], score: NDArray[np.float32], kind: int, width: int, height: int) -> Boxes:
     """Boxes of one kind, cut at the picture's edges; those that lie outside it are left out."""
     clipped = np.clip(xyxy, 0, np.array([width, height, width, height], np.float32))

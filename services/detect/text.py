@@ -34,7 +34,7 @@ class TextDetector(NetworkDetector):
     model = "ppocr_det"
     outputs = ("text",)
 
-    def _inputs(self, image: Image) -> Sequence[Image]:
+    def inputs(self, image: Image) -> Sequence[Image]:
         width, height = _looked_at(image)
         if (height, width) != image.shape[:2]:
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)

@@ -40,11 +40,12 @@ class TritonPythonModel:
         if request.is_cancelled():
             return _failed("nobody waits for it any more", triton.TritonError.CANCELLED)
         images = triton.get_input_tensor_by_name(request, "images").as_numpy()
+        wanted = list(request.requested_output_names()) or self._outputs
         try:
-            tensors = self._session.run(self._outputs, {"images": images})
+            tensors = self._session.run(wanted, {"images": images})
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises whatever it likes; one request must not fail others
             return _failed(f"ONNX Runtime failed: {type(error).__name__}", triton.TritonError.INTERNAL)
-        named = zip(self._outputs, tensors, strict=True)
+        named = zip(wanted, tensors, strict=True)
         return triton.InferenceResponse([triton.Tensor(name, np.ascontiguousarray(tensor)) for name, tensor in named])
 
 

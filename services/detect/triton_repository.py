@@ -1,4 +1,4 @@
-"""Writes the model repository that Triton serves, out of the installed models.
+"""Writes the model repository that Triton serves, out of the installed models and those that come with Veil.
 
 The repository is the same everywhere but for its backend: `python` runs ONNX Runtime in Triton's Python backend, which
 the PyPI wheel of the server has; `onnxruntime`, `onnxruntime-cpu` and `tensorrt` are for NVIDIA's container.
@@ -41,11 +41,11 @@ _DATA_TYPES = {int(onnx.TensorProto.UINT8): "TYPE_UINT8", int(onnx.TensorProto.F
 def write_repository(
     folder: Path, names: Iterable[str], backend: Backend, models_dir: Path, instances: int = INSTANCES
 ) -> None:
-    """Writes the models of the named detectors into `folder`, each with its configuration.
+    """Writes the named models into `folder`, each with its configuration: one model, whatever number of kinds it finds.
 
     Args:
         folder: made if absent; models of the same names are replaced.
-        names: detectors, as in the catalogue.
+        names: models of the catalogue, or detectors, which stand for their default models.
         backend: what runs the models.
         models_dir: where `veil models install` put them.
         instances: of each model, which run at the same time; on a GPU, of each GPU.
@@ -54,17 +54,17 @@ def write_repository(
         ModelMissing: a model is absent or not the catalogue's.
         OSError: the folder can't be written.
     """
-    for name in names:
-        entry = catalogue()[name]
-        write_model(folder / entry.model, read_model(name, models_dir), entry.stamp, backend, instances)
+    entries = {entry.model: entry for entry in map(catalogue().entry, names)}
+    for model, entry in entries.items():
+        write_model(folder / model, read_model(model, models_dir), entry.stamp, backend, instances)
 
 
 def installed_names(models_dir: Path) -> list[str]:
-    """The line's detectors whose models are installed. Raises ModelMissing if there are none."""
+    """The line's models that are installed or come with Veil. Raises ModelMissing if there are none."""
     names = [
         name
-        for name, entry in catalogue().items()
-        if not name.startswith("audit-") and (models_dir / entry.stored).exists()
+        for name, entry in catalogue().models.items()
+        if not all(detector.startswith("audit-") for detector in entry.finds) and entry.path(models_dir).exists()
     ]
     if not names:
         raise ModelMissing("no model is installed: run `veil models install`")

@@ -261,8 +261,8 @@ def _summary(
 def _model_facts(detector: str, model: str, version: str) -> ModelFacts:
     if detector in AT_DECODER or (detector, model) == (LogoDetector.name, LogoDetector.model):
         return ModelFacts(detector, model, version, _OWN_LICENCE)
-    entry = catalogue().get(detector)
-    return ModelFacts(detector, model, version, entry.licence if entry and entry.model == model else "unknown")
+    entry = catalogue().models.get(model)
+    return ModelFacts(detector, model, version, entry.licence if entry else "unknown")
 
 
 def file_facts(path: Path) -> FileFacts:

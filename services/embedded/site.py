@@ -71,6 +71,6 @@ def run_site(
 def _detectors(site: Site, models_dir: Path | None) -> Mapping[str, Detector]:
     names = sorted({name for policy in site.policies.values() for name in policy.detectors})
     try:
-        return load_detectors(names, models_dir=models_dir)
+        return load_detectors(names, models_dir=models_dir, models=site.config.models)
     except (ModelMissing, DetectorError) as error:
         raise RunError(str(error), ExitCode.MODEL) from error

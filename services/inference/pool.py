@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+from services.detect.groups import Group, grouped
 from services.detect.interface import Detector, DetectorError, Image
 from services.inference import metrics
 from services.inference.job import FrameJob
@@ -19,6 +20,8 @@ from services.schema import pb
 _log = logging.getLogger(__name__)
 
 _Status = pb.DetectorResult
+_Result = tuple[FrameJob, pb.DetectorResult]
+_TOO_OLD = "was not free before the frame was too old"
 # A call takes tens of milliseconds. A thread inside native code when the interpreter ends would abort the process.
 _LEAVE_S = 1.0
 _GRACE_S = 0.1
@@ -35,7 +38,7 @@ class _Call:
 
 @dataclass(slots=True)
 class _Lane:
-    """One detector, the frames that wait for it, and the calls it is in.
+    """The detectors of one network, the frames that wait for it, and the calls it is in.
 
     Attributes:
         waiting: in the order in which they will be looked at: live frames first, since a file can wait.
@@ -44,17 +47,23 @@ class _Lane:
         failing: the last call did not end well.
     """
 
-    name: str
-    detector: Detector
+    group: Group
     batch: int
     waiting: deque[FrameJob] = field(default_factory=deque)
     calls: list[_Call] = field(default_factory=list)
     late_s: float | None = None
     failing: bool = False
 
+    def wanted(self, job: FrameJob) -> Sequence[str]:
+        """Those of its detectors that the frame wants."""
+        return [name for name in job.wanted if name in self.group.detectors]
+
 
 class DetectorPool:
     """Calls each detector at most `concurrency` times at once, the one with the oldest waiting frame first.
+
+    Detectors that share a network are one in all of this: a frame that wants several of them is looked at in one pass,
+    which answers for those and no others.
 
     A call that overruns is written off: its frames are TIMED_OUT at once and a new thread takes the place of the stuck
     one. The stuck call keeps its place among the detector's calls until it returns, so there are never more than
@@ -71,7 +80,7 @@ class DetectorPool:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._lanes = {name: _Lane(name, detector, settings.max_batch) for name, detector in detectors.items()}
+        self._lanes = [_Lane(group, settings.max_batch) for group in grouped(detectors)]
         self._changed = threading.Condition()
         self._closed = False
         self._threads: list[threading.Thread] = []
@@ -81,12 +90,15 @@ class DetectorPool:
     def add(self, job: FrameJob) -> None:
         """Queues the frame for every detector it wants; those not loaded are SKIPPED at once."""
         with self._changed:
+            loaded = {name for lane in self._lanes for name in lane.group.detectors}
             for name in job.wanted:
-                lane = self._lanes.get(name)
-                if lane is None:
+                if name not in loaded:
                     reason = f"the {name} detector is not loaded"
                     _settle(job, without_boxes(name, None, _Status.SKIPPED, reason))
-                elif job.frame.live:
+            for lane in self._lanes:
+                if not lane.wanted(job):
+                    continue
+                if job.frame.live:
                     lane.waiting.insert(sum(1 for _ in takewhile(lambda ahead: ahead.frame.live, lane.waiting)), job)
                 else:
                     lane.waiting.append(job)
@@ -96,29 +108,29 @@ class DetectorPool:
         """Takes these out of every queue; what a call in hand still says of them goes nowhere."""
         gone = set(jobs)
         with self._changed:
-            for lane in self._lanes.values():
+            for lane in self._lanes:
                 lane.waiting = deque(job for job in lane.waiting if job not in gone)
 
     def expire(self) -> None:
         """Writes off calls and waiting frames whose time is up. To be called often, from one thread."""
         now = self._clock()
         with self._changed:
-            for lane in self._lanes.values():
+            for lane in self._lanes:
                 for call in lane.calls:
                     if call.written_off or now - call.started_s < self._settings.timeout_s + _GRACE_S:
                         continue
                     call.written_off = True
-                    _log.error("the %s detector hangs: its frames stay closed until it returns", lane.name)
-                    _time_out(lane, call.jobs, "did not answer in time")
+                    _log.error("the %s hangs: its frames stay closed until it returns", lane.group.label)
+                    _give_up(lane, call.jobs, _Status.TIMED_OUT, "did not answer in time")
                     lane.late_s = now if lane.late_s is None else lane.late_s
                     self._threads.remove(call.thread)
                     self._start_worker()
                 while lane.waiting and self._too_old(lane.waiting[0]):
-                    _skip(lane, lane.waiting.popleft())
+                    _give_up(lane, [lane.waiting.popleft()], _Status.SKIPPED, _TOO_OLD)
                 if lane.late_s is None:
                     continue
                 while lane.waiting and now - max(lane.waiting[0].added_s, lane.late_s) >= self._settings.timeout_s:
-                    _time_out(lane, [lane.waiting.popleft()], "does not answer in time")
+                    _give_up(lane, [lane.waiting.popleft()], _Status.TIMED_OUT, "does not answer in time")
 
     def close(self) -> None:
         """Ends the threads once nothing waits."""
@@ -136,7 +148,7 @@ class DetectorPool:
             alive[0].join(0.02)
             self.expire()
         with self._changed:
-            for lane in self._lanes.values():
+            for lane in self._lanes:
                 lane.waiting.clear()
             self._changed.notify_all()
         for thread in self._threads:
@@ -152,7 +164,7 @@ class DetectorPool:
             with self._changed:
                 lane = self._next_lane()
                 while lane is None:
-                    if self._closed and not any(lane.waiting for lane in self._lanes.values()):
+                    if self._closed and not any(lane.waiting for lane in self._lanes):
                         return
                     self._changed.wait()
                     lane = self._next_lane()
@@ -164,7 +176,7 @@ class DetectorPool:
                 lane.calls.remove(call)
                 self._changed.notify_all()
                 if call.written_off:
-                    _log.warning("the %s detector has returned", lane.name)
+                    _log.warning("the %s has returned", lane.group.label)
                     return
                 for job, result in results:
                     _settle(job, result)
@@ -174,35 +186,36 @@ class DetectorPool:
         return frame.live and time.time() - frame.captured_us / 1e6 > self._settings.live_age_s
 
     def _next_lane(self) -> _Lane | None:
-        ready = [lane for lane in self._lanes.values() if lane.waiting and len(lane.calls) < self._settings.concurrency]
+        ready = [lane for lane in self._lanes if lane.waiting and len(lane.calls) < self._settings.concurrency]
         return min(ready, key=lambda lane: lane.waiting[0].added_s, default=None)
 
-    def _look(self, lane: _Lane, jobs: Sequence[FrameJob]) -> list[tuple[FrameJob, pb.DetectorResult]]:
-        """One result for each job, whatever is wrong with its picture or the detector."""
-        results = []
+    def _look(self, lane: _Lane, jobs: Sequence[FrameJob]) -> list[_Result]:
+        """A result for each job and detector that it wants, whatever is wrong with its picture or the network."""
+        results: list[_Result] = []
         readable = []
         images: list[Sequence[Image]] = []
         for job in jobs:
             try:
                 images.append(job.images())
             except BadPicture as error:
-                results.append((job, without_boxes(lane.name, lane.detector, _Status.FAILED, str(error))))
+                results += [
+                    (job, without_boxes(name, lane.group.detectors[name], _Status.FAILED, str(error)))
+                    for name in lane.wanted(job)
+                ]
             else:
                 readable.append(job)
         if not readable:
             return results
         try:
-            results += zip(readable, self._detect(lane, readable, images), strict=True)
+            results += self._detect(lane, readable, images)
         except TimeoutError:
-            reason = f"the {lane.name} detector did not answer in time"
-            self._note(lane, reason, late=True)
-            results += [(job, without_boxes(lane.name, lane.detector, _Status.TIMED_OUT, reason)) for job in readable]
+            self._note(lane, "did not answer in time", late=True)
+            results += _without_boxes(lane, readable, _Status.TIMED_OUT, "did not answer in time")
         except Exception as error:  # noqa: BLE001 - no fault of a detector may end the stage: it closes the frames
             # Only DetectorError promises a text without picture content.
             what = str(error) if isinstance(error, DetectorError) else type(error).__name__
-            reason = f"the {lane.name} detector failed: {what}"
-            self._note(lane, reason)
-            results += [(job, without_boxes(lane.name, lane.detector, _Status.FAILED, reason)) for job in readable]
+            self._note(lane, f"failed: {what}")
+            results += _without_boxes(lane, readable, _Status.FAILED, f"failed: {what}")
         else:
             self._note(lane, "")
         return results
@@ -211,41 +224,46 @@ class DetectorPool:
         """Remembers how a call ended. An outage is logged when it begins and when it ends, not with every frame."""
         with self._changed:
             if fault and not lane.failing:
-                _log.error("%s", fault)
+                _log.error("the %s %s", lane.group.label, fault)
             elif lane.failing and not fault:
-                _log.warning("the %s detector works again", lane.name)
+                _log.warning("the %s works again", lane.group.label)
             lane.failing = bool(fault)
             lane.batch = max(1, lane.batch // 2) if late else min(lane.batch + 1, self._settings.max_batch)
             lane.late_s = (self._clock() if lane.late_s is None else lane.late_s) if late else None
 
-    def _detect(
-        self, lane: _Lane, jobs: Sequence[FrameJob], groups: Sequence[Sequence[Image]]
-    ) -> list[pb.DetectorResult]:
-        """One result for each job, from the pictures of its views."""
+    def _detect(self, lane: _Lane, jobs: Sequence[FrameJob], groups: Sequence[Sequence[Image]]) -> list[_Result]:
+        """A result for each job and detector that it wants, from the pictures of its views."""
         images = [image for group in groups for image in group]
+        names = list(dict.fromkeys(name for job in jobs for name in lane.wanted(job)))
         began = self._clock()
-        answers = lane.detector.detect(images, self._settings.timeout_s)
+        found = lane.group.detect(names, images, self._settings.timeout_s)
         took = self._clock() - began
-        metrics.SECONDS.labels(lane.name).observe(took)
-        metrics.BATCH.labels(lane.name).observe(len(images))
-        if len(answers) != len(images):
-            raise DetectorError(f"{len(answers)} answers to {len(images)} pictures")
-        rest = iter(answers)
-        return [
-            checked(lane.name, lane.detector, [(view, next(rest)) for view in job.views], job.frame, took)
-            for job in jobs
-        ]
+        results: list[_Result] = []
+        for name in names:
+            metrics.SECONDS.labels(name).observe(took)
+            metrics.BATCH.labels(name).observe(len(images))
+            if len(found[name]) != len(images):
+                raise DetectorError(f"{len(found[name])} answers to {len(images)} pictures")
+            rest, detector = iter(found[name]), lane.group.detectors[name]
+            for job in jobs:
+                answers = [(view, next(rest)) for view in job.views]
+                if name in job.wanted:
+                    results.append((job, checked(name, detector, answers, job.frame, took)))
+        return results
 
 
-def _time_out(lane: _Lane, jobs: Sequence[FrameJob], why: str) -> None:
-    for job in jobs:
-        reason = f"the {lane.name} detector {why}"
-        _settle(job, without_boxes(lane.name, lane.detector, _Status.TIMED_OUT, reason))
+def _without_boxes(lane: _Lane, jobs: Sequence[FrameJob], status: pb.DetectorResult.Status, what: str) -> list[_Result]:
+    """The same for every detector of the lane that each job wants: `what` became of it."""
+    return [
+        (job, without_boxes(name, lane.group.detectors[name], status, f"the {name} detector {what}"))
+        for job in jobs
+        for name in lane.wanted(job)
+    ]
 
 
-def _skip(lane: _Lane, job: FrameJob) -> None:
-    reason = f"the frame was too old when the {lane.name} detector was free"
-    _settle(job, without_boxes(lane.name, lane.detector, _Status.SKIPPED, reason))
+def _give_up(lane: _Lane, jobs: Sequence[FrameJob], status: pb.DetectorResult.Status, what: str) -> None:
+    for job, result in _without_boxes(lane, jobs, status, what):
+        _settle(job, result)
 
 
 def _settle(job: FrameJob, result: pb.DetectorResult) -> None:

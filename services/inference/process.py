@@ -15,6 +15,8 @@ def prepare(settings: ServiceSettings) -> MakeStage:
     site, opener = site_of(settings), make_opener()
     inference = InferenceSettings()
     detectors = load_detectors(
-        sorted({name for policy in site.policies.values() for name in policy.detectors}), inference
+        sorted({name for policy in site.policies.values() for name in policy.detectors}),
+        inference,
+        models=site.config.models,
     )
     return lambda: InferenceStage(inference, detectors, opener=opener)

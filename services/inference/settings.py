@@ -39,11 +39,21 @@ class InferenceSettings(BaseSettings):
     concurrency: int = Field(1, ge=1, le=16, description="Calls of one detector at the same time; 2 with Triton.")
     threads: int = Field(1, ge=1, le=64, description="Threads within one call, in the in-process home.")
     in_flight_mb: int = Field(64, ge=1, le=4096, description="Most pictures in hand, in MB of their messages.")
+    models: str = Field(
+        "",
+        pattern=r"^([a-z][a-z0-9_-]*=[a-z][a-z0-9_-]*(,[a-z][a-z0-9_-]*=[a-z][a-z0-9_-]*)*)?$",
+        description="detector=model, separated by commas: models other than the usual ones. The site file's go before.",
+    )
     score_floor: float = Field(0.03, ge=0.01, le=0.9, description="Lowest score reported to the tracker.")
 
     logos_recheck_s: float = Field(
         5.0, ge=0, le=3600, description="Seconds after which the folder of logos is looked at again; 0: never."
     )
+
+    @property
+    def chosen_models(self) -> Mapping[str, str]:
+        """Detector → model, where one was chosen."""
+        return dict(choice.split("=") for choice in self.models.split(",") if choice)
 
     @model_validator(mode="before")
     @classmethod

@@ -9,8 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from services.detect.catalogue import ModelMissing, catalogue
 from services.policy.book import FilePolicyBook, PolicySource
 from services.policy.loader import is_preset
 from services.policy.model import Policy
@@ -64,7 +74,21 @@ class SiteConfig(_Model):
 
     name: str = Field(min_length=1, max_length=64, description="Name for people.")
     policy: str = Field("public", description="Preset or policy file of cameras that name none.")
+    models: dict[str, str] = Field(
+        default_factory=dict,
+        description="Detector → model, where another than the usual one shall find it: `veil models list`.",
+    )
     cameras: tuple[Camera, ...] = Field(min_length=1, max_length=256, description="The cameras of the site.")
+
+    @field_validator("models")
+    @classmethod
+    def _known(cls, models: dict[str, str]) -> dict[str, str]:
+        try:
+            for detector in models:
+                catalogue().chosen(detector, models)
+        except ModelMissing as error:
+            raise ValueError(str(error)) from error
+        return models
 
 
 @dataclass(frozen=True, slots=True)

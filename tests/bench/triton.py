@@ -78,7 +78,7 @@ class Remote:
     """A detector on Triton, its session's clock, and the server's own."""
 
     def __init__(self, name: str, kind: type[NetworkDetector], servers: TritonServers) -> None:
-        entry = catalogue()[name]
+        entry = catalogue().entry(name)
         self.session = Timed(TritonSession(servers, entry.model, entry.stamp))
         self.detector = kind(self.session, entry.stamp, InferenceSettings().score_floor)
         self._stub = next(iter(servers.in_turn())).stub

@@ -24,7 +24,7 @@ _DETECTORS = (FaceDetector, PlateDetector, PersonDetector, TextDetector)
 def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[Backend, Path]:
     folder = tmp_path_factory.mktemp("repositories")
     for backend in BACKENDS:
-        write_repository(folder / backend, catalogue(), backend, default_models_dir())
+        write_repository(folder / backend, catalogue().models, backend, default_models_dir())
     return {backend: folder / backend for backend in BACKENDS}
 
 
@@ -32,7 +32,7 @@ def _config(folder: Path, model: str) -> ModelConfig:
     return text_format.Parse((folder / model / "config.pbtxt").read_text(), ModelConfig())
 
 
-@pytest.mark.parametrize("model", [entry.model for entry in catalogue().values()])
+@pytest.mark.parametrize("model", catalogue().models)
 def test_only_the_backend_and_where_it_runs_differ(repositories: dict[Backend, Path], model: str) -> None:
     here, there, slow, fast = (MessageToDict(_config(repositories[backend], model)) for backend in BACKENDS)
     differing = {field for field in here | there if here.get(field) != there.get(field)}
@@ -62,9 +62,9 @@ def test_the_tensors_are_those_that_the_detector_uses(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize("name", catalogue().models)
 def test_each_model_says_which_one_it_is(repositories: dict[Backend, Path], backend: Backend, name: str) -> None:
-    entry = catalogue()[name]
+    entry = catalogue().models[name]
     config = _config(repositories[backend], entry.model)
     assert config.name == entry.model
     assert config.parameters["stamp"].string_value == entry.stamp
@@ -73,7 +73,7 @@ def test_each_model_says_which_one_it_is(repositories: dict[Backend, Path], back
     assert files == ({"model.onnx", "model.py"} if backend == "python" else {"model.onnx"})
 
 
-@pytest.mark.parametrize("model", [entry.model for entry in catalogue().values()])
+@pytest.mark.parametrize("model", catalogue().models)
 def test_late_and_surplus_requests_are_rejected(repositories: dict[Backend, Path], model: str) -> None:
     config = _config(repositories["onnxruntime"], model)
     policy = config.dynamic_batching.default_queue_policy

@@ -271,7 +271,7 @@ def _with_shapes(model: bytes) -> bytes:
 def test_i2_a_triton_that_answers_nonsense_fails(
     start_triton: Start, make_line: MakeLine, tmp_path: Path, network: Callable[[], bytes], why: str
 ) -> None:
-    write_model(tmp_path / "models" / "centerface", network(), catalogue()["face"].stamp, "python")
+    write_model(tmp_path / "models" / "centerface", network(), catalogue().entry("centerface").stamp, "python")
     line = make_line(_settings(start_triton(repository=tmp_path / "models")))
     result = line.one(_frames("carphone_pristine.mp4", 1, 1)[0], 10)
     assert result.status == _FAILED

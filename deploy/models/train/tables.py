@@ -50,7 +50,7 @@ USUAL = {"plate": 0.1, "face": 0.3, "person": 0.25}
 
 def installed(kind: str) -> Finder:
     """The installed model of a kind."""
-    session = OnnxSession(read_model(kind, default_models_dir()))
+    session = OnnxSession(read_model(_INSTALLED[kind].model, default_models_dir()))
     detector = _INSTALLED[kind](session, "", 0.1)
 
     def find(rgb: Rgb) -> Found:

@@ -49,7 +49,7 @@ class Teachers:
     """Gives opinions on pictures; `folder` holds YuNet's and YOLOX-nano's ONNX files."""
 
     def __init__(self, folder: Path) -> None:
-        self._faces = FaceDetector(OnnxSession(read_model("face", default_models_dir())), "", _PERHAPS_FACE)
+        self._faces = FaceDetector(OnnxSession(read_model("centerface", default_models_dir())), "", _PERHAPS_FACE)
         yunet = str(folder / "yunet_n_dynamic.onnx")
         self._yunet = cv2.FaceDetectorYN.create(yunet, "", (320, 320), _PERHAPS_FACE, 0.3, 5000)
         self._yolox = onnxruntime.InferenceSession(folder / "yolox_nano.onnx", providers=["CPUExecutionProvider"])

@@ -149,7 +149,7 @@ def test_one_command_installs_all_that_a_preset_needs(
     policy: str, there: tuple[str, ...], absent: str, names: str, tmp_path: Path, clip: Path
 ) -> None:
     for name in there:
-        (tmp_path / catalogue()[name].stored).write_bytes(b"")
+        (tmp_path / catalogue().entry(name).stored).write_bytes(b"")
     result = _veil("redact", clip, tmp_path / "out.mp4", "--policy", policy, "--models", tmp_path)
     assert result.exit_code == ExitCode.MODEL
     assert result.stderr == f"error: the {absent} not installed: run `veil models install {names}`\n"

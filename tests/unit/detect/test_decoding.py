@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from services.detect import centerface, person, plate
+from services.detect.postprocess import grow
 
 
 def test_a_centerface_cell_becomes_a_box_around_its_centre() -> None:
@@ -43,7 +44,7 @@ def test_plate_deltas_move_and_scale_the_prior() -> None:
 
 
 def test_plates_grow_by_their_own_width_and_height() -> None:
-    grown = plate.grow(np.array([[100, 100, 200, 120]], np.float32))
+    grown = grow(np.array([[100, 100, 200, 120]], np.float32), np.array([0.12, 0.35], np.float32))
     assert np.allclose(grown, [[88, 93, 212, 127]])
 
 

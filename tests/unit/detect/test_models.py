@@ -54,8 +54,8 @@ def test_there_is_nothing_in_grey_and_any_shape_is_taken(name: str) -> None:
 @pytest.mark.parametrize("name", ["face", "plate", "person", "text"])
 def test_a_detector_states_what_the_catalogue_states(name: str) -> None:
     detector = _detector(name)
-    assert (detector.name, detector.model) == (name, catalogue()[name].model)
-    assert detector.version == catalogue()[name].stamp
+    assert (detector.name, detector.model) == (name, catalogue().entry(name).model)
+    assert detector.version == catalogue().entry(name).stamp
 
 
 def test_a_real_model_keeps_its_deadline() -> None:

@@ -31,7 +31,7 @@ def test_addresses_that_are_none_are_refused(urls: str) -> None:
 def test_a_triton_that_is_not_there_yet_is_said_and_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     settings = InferenceSettings(home="triton", triton_urls="127.0.0.1:1", timeout_s=0.5)
     detector = load_detectors(["face"], settings)["face"]
-    assert (detector.name, detector.version) == ("face", catalogue()["face"].stamp)
+    assert (detector.name, detector.version) == ("face", catalogue().entry("face").stamp)
     (record,) = caplog.records
     assert record.message.startswith("the face detector has no Triton yet, its frames stay closed until then")
 
@@ -39,7 +39,7 @@ def test_a_triton_that_is_not_there_yet_is_said_and_waited_for(caplog: pytest.Lo
 def test_another_model_than_the_catalogues_refuses_to_start_with_one_sentence() -> None:
     with serving(FakeTriton(stamp="1+000000000000")) as address, pytest.raises(ModelMissing) as caught:
         load_detectors(["face"], InferenceSettings(home="triton", triton_urls=address))
-    assert f"serves centerface 1+000000000000, and not {catalogue()['face'].stamp}" in str(caught.value)
+    assert f"serves centerface 1+000000000000, and not {catalogue().entry('face').stamp}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
