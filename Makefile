@@ -20,7 +20,7 @@ install: $(STAMP) ## environment under .venv with Veil and its development tools
 
 .PHONY: models
 models: $(STAMP) ## fetch the face, plate, person and text models into .cache/models
-	$(BIN)/veil models install face plate person text audit
+	$(BIN)/veil models install centerface clp_det ssd_mobilenetv2_oidv4 text audit
 
 .PHONY: demo
 demo: $(STAMP) ## mask a real video; results in out/demo/

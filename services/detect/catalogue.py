@@ -4,7 +4,6 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +14,7 @@ from services.detect.scores import Points, Scale
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
+_FILE = Path(__file__).with_name("catalogue.yaml")
 BUNDLED = Path(__file__).parent / "models"
 """Where the files of the models lie that come with Veil."""
 
@@ -132,8 +132,7 @@ class Catalogue(_Entry):
 @cache
 def catalogue() -> Catalogue:
     """The catalogue of this version of Veil."""
-    text = resources.files("services.detect").joinpath("catalogue.yaml").read_text(encoding="utf-8")
-    data = yaml.safe_load(text)
+    data = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
     models = {name: {"model": name, **entry} for name, entry in data.pop("models").items()}
     return Catalogue.model_validate({**data, "models": models})
 

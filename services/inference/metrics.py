@@ -7,7 +7,7 @@ CALLS = Counter(
 )
 SECONDS = Histogram(
     "veil_inference_seconds",
-    "Duration of one detector call.",
+    "Duration of one detector call; one that several share counts for each.",
     ["detector"],
     buckets=(0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12),
 )

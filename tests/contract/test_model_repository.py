@@ -14,6 +14,7 @@ from services.detect.plate import PlateDetector
 from services.detect.text import TextDetector
 from services.detect.triton import MAX_BATCH
 from services.detect.triton_repository import BACKENDS, INSTANCES, Backend, installed_names, write_repository
+from tests.support.own_nets import KINDS, bundled, random_net
 
 pytestmark = pytest.mark.models
 
@@ -98,3 +99,16 @@ def test_where_no_model_is_installed_the_command_that_installs_them_is_said(tmp_
         installed_names(tmp_path)
     with pytest.raises(ModelMissing, match="veil models install face"):
         write_repository(tmp_path / "out", ["face"], "python", tmp_path)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_network_of_several_kinds_is_one_model(tmp_path: Path, backend: Backend) -> None:
+    with bundled(tmp_path, random_net(), dict.fromkeys(KINDS, "veil")):
+        assert installed_names(tmp_path / "none") == ["veil"]
+        write_repository(tmp_path / "out", ["veil", *KINDS], backend, tmp_path / "none")
+        stamp = catalogue().entry("veil").stamp
+    assert [folder.name for folder in (tmp_path / "out").iterdir()] == ["veil"]
+    config = _config(tmp_path / "out", "veil")
+    assert config.parameters["stamp"].string_value == stamp
+    assert list(config.input[0].dims) == [-1, -1, 3]
+    assert [(output.name, list(output.dims)) for output in config.output] == [(kind, [5, -1]) for kind in KINDS]

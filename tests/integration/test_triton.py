@@ -24,6 +24,7 @@ from services.bus.interface import Message, Position, Record, TopicPartition
 from services.bus.topics import FRAMES_DETECT
 from services.detect import triton as triton_home
 from services.detect.catalogue import catalogue, default_models_dir
+from services.detect.groups import grouped
 from services.detect.interface import Boxes, Detector, DetectorError, Image
 from services.detect.triton import TritonSession
 from services.detect.triton_repository import write_model, write_repository
@@ -31,6 +32,7 @@ from services.detect.triton_servers import TritonServers
 from services.inference import InferenceSettings, InferenceStage, load_detectors
 from services.schema import pb
 from tests.support import graphs
+from tests.support.own_nets import KINDS, bundled, random_net
 
 pytestmark = pytest.mark.models
 
@@ -84,6 +86,22 @@ def test_the_same_boxes_to_the_last_bit_in_both_homes(triton: TritonServer, name
     alone = [there.detect([image], 30)[0] for image in images]
     assert all(_same(one, other) for one, other in zip(expected, alone, strict=True))
     assert all(_same(one, other) for one, other in zip(expected, together, strict=True))
+
+
+def test_veils_own_network_answers_several_kinds_alike_in_both_homes(start_triton: Start, tmp_path: Path) -> None:
+    images = [*_frames("bikes.mp4", 60, 2), np.zeros((100, 180, 3), np.uint8)]
+    models = dict.fromkeys(KINDS, "veil")
+    with bundled(tmp_path, random_net(), models):
+        server = start_triton(["veil"])
+        (here,) = grouped(load_detectors(KINDS, _settings(server, home="onnx")))
+        (there,) = grouped(load_detectors(KINDS, _settings(server)))
+    before = _metric(server, "nv_inference_request_success", model="veil")
+    for kinds in (KINDS, ("person",), ("plate", "face")):
+        for image in images:
+            expected, found = (home.detect(kinds, [image], 30) for home in (here, there))
+            assert all(_same(expected[kind][0], found[kind][0]) for kind in kinds)
+            assert any(len(expected[kind][0]) for kind in kinds) or not image.any()
+    assert _metric(server, "nv_inference_request_success", model="veil") - before == 3 * len(images)
 
 
 def test_full_hd_pictures_pass(triton: TritonServer) -> None:

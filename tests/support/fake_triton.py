@@ -1,7 +1,7 @@
 """A gRPC server that speaks as much of Triton's protocol as the detectors need, and misbehaves when told to."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -10,7 +10,7 @@ import numpy as np
 from tritonclient.grpc import service_pb2 as triton
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceServicer, add_GRPCInferenceServiceServicer_to_server
 
-Answer = Callable[[np.ndarray], np.ndarray]
+Answer = Callable[[np.ndarray], np.ndarray | Mapping[str, np.ndarray]]
 
 
 def means(images: np.ndarray) -> np.ndarray:
@@ -19,7 +19,7 @@ def means(images: np.ndarray) -> np.ndarray:
 
 
 class FakeTriton(GRPCInferenceServiceServicer):
-    """Serves one model whose only output is `out`.
+    """Serves one model whose only output is `out`, or whose outputs `answer` names.
 
     Attributes:
         stamp: what its configuration carries.
@@ -27,7 +27,7 @@ class FakeTriton(GRPCInferenceServiceServicer):
         error: code and text of the failure that takes the answer's place.
         delay_s: before each answer.
         change: a last hand at the response.
-        checks, shapes, timeouts_us: what was asked.
+        checks, shapes, outputs, timeouts_us: what was asked.
     """
 
     def __init__(self, answer: Answer = means, stamp: str = "1+abc") -> None:
@@ -38,6 +38,7 @@ class FakeTriton(GRPCInferenceServiceServicer):
         self.change: Callable[[triton.ModelInferResponse], object] = lambda _: None
         self.checks = 0
         self.shapes: list[tuple[int, ...]] = []
+        self.outputs: list[tuple[str, ...]] = []
         self.timeouts_us: list[int] = []
 
     def ModelConfig(  # noqa: N802 - the protocol's name
@@ -59,9 +60,13 @@ class FakeTriton(GRPCInferenceServiceServicer):
         time.sleep(self.delay_s)
         if self.error is not None:
             context.abort(*self.error)
-        tensor = self.answer(np.frombuffer(request.raw_input_contents[0], np.uint8).reshape(images.shape))
-        response = triton.ModelInferResponse(raw_output_contents=[tensor.tobytes()])
-        response.outputs.add(name="out", datatype="FP32", shape=tensor.shape)
+        self.outputs.append(tuple(output.name for output in request.outputs))
+        answer = self.answer(np.frombuffer(request.raw_input_contents[0], np.uint8).reshape(images.shape))
+        tensors = answer if isinstance(answer, Mapping) else {"out": answer}
+        response = triton.ModelInferResponse()
+        for name in self.outputs[-1]:
+            response.raw_output_contents.append(tensors[name].tobytes())
+            response.outputs.add(name=name, datatype="FP32", shape=tensors[name].shape)
         self.change(response)
         return response
 

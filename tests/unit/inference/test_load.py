@@ -3,14 +3,18 @@
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from services.detect.catalogue import ModelMissing, catalogue
+from services.detect.groups import grouped
 from services.detect.logo_folder import LogoFolder
+from services.detect.onnx_runtime import OnnxSession
 from services.inference import InferenceSettings, load_detectors
 from tests.support.fake_triton import FakeTriton, serving
 from tests.support.logos import drawn
+from tests.support.own_nets import KINDS, bundled, colours
 
 
 def test_the_triton_home_has_defaults_of_its_own_and_heeds_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +45,29 @@ def test_another_model_than_the_catalogues_refuses_to_start_with_one_sentence() 
         load_detectors(["face"], InferenceSettings(home="triton", triton_urls=address))
     assert f"serves centerface 1+000000000000, and not {catalogue().entry('face').stamp}" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_kinds_of_one_network_are_one_request_to_triton_for_their_outputs(tmp_path: Path) -> None:
+    network = OnnxSession(colours())
+
+    def answer(images: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(KINDS, network.run(KINDS, images, 10), strict=True))
+
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[8:16, 24:32, 0] = picture[40:48, 56:64, 2] = 255
+    with bundled(tmp_path, colours()):
+        fake = FakeTriton(answer, stamp=catalogue().entry("veil").stamp)
+        here = load_detectors(KINDS, models=dict.fromkeys(KINDS, "veil"))
+        with serving(fake) as address:
+            settings = InferenceSettings(home="triton", triton_urls=address)
+            (there,) = grouped(load_detectors(KINDS, settings, models=dict.fromkeys(KINDS, "veil")))
+            found = there.detect(("face", "person"), [picture], 10)
+    assert fake.outputs == [("face", "person")]
+    assert fake.checks == 1
+    for name, (boxes,) in found.items():
+        (expected,) = here[name].detect([picture], 10)
+        assert len(boxes) == 1
+        assert boxes.xyxy.tobytes() == expected.xyxy.tobytes()
 
 
 @pytest.mark.parametrize("home", ["onnx", "triton"])

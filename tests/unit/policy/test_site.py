@@ -127,3 +127,16 @@ def test_a_camera_may_have_no_outputs(tmp_path: Path) -> None:
     """As a service its masked pictures are on the bus; beside it there need be none."""
     site = load_site(_write(tmp_path, "name: x\ncameras:\n  - {id: door, source: a.mp4}\n"), {})
     assert site.config.cameras[0].outputs is None
+
+
+def test_a_site_chooses_models_and_is_told_which_there_are(tmp_path: Path) -> None:
+    camera = "cameras: [{id: a, source: a.mp4}]"
+    chosen = _write(tmp_path, f"name: x\nmodels: {{face: centerface, plate: clp_det}}\n{camera}\n")
+    assert load_site(chosen).config.models == {"face": "centerface", "plate": "clp_det"}
+    assert load_site(_write(tmp_path, f"name: x\n{camera}\n")).config.models == {}
+    for models, sentence in (
+        ("{face: clp_det}", "there is no model clp_det for face; there is centerface"),
+        ("{motion: centerface}", "there is no motion detector; known are audit-face, face, person, plate, text"),
+    ):
+        (error,) = _errors(_write(tmp_path, f"name: x\nmodels: {models}\n{camera}\n"))
+        assert error.startswith(f"site.yaml:2:1: models: {sentence}")
