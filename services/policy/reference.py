@@ -85,6 +85,8 @@ def _values(rule: _Schema, definitions: _Schema) -> str:
         return ", ".join(f"`{value}`" for value in rule["enum"])
     if rule["type"] == "object":
         names = rule.get("propertyNames")
+        if isinstance(rule.get("additionalProperties"), Mapping) and not names:
+            return "text by name"
         return _values(_resolved(names, definitions), definitions) if names else "keys of a policy"
     if rule["type"] == "array":
         return "[x, y], 0–1" if "prefixItems" in rule else f"list, at most {rule['maxItems']}"
