@@ -6,7 +6,7 @@ at least 70 % of which lie under the boxes as they are, P.3 the precision at IoU
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from deploy.models.train.evaluate import (
 from deploy.models.train.pictures import Picture, Rgb
 from services.detect.catalogue import default_models_dir, read_model
 from services.detect.centerface import FaceDetector
-from services.detect.interface import Detector
+from services.detect.network import NetworkDetector
 from services.detect.onnx_runtime import OnnxSession
 from services.detect.person import PersonDetector
 from services.detect.plate import PlateDetector
@@ -39,7 +39,7 @@ _PRECISE = 0.7
 _STREET = "vtest.avi"
 _NOTHING = "bottle-detection.mp4"
 _TIMEOUT_S = 30.0
-_INSTALLED: Mapping[str, Callable[[OnnxSession, str, float], Detector]] = {
+_INSTALLED: Mapping[str, type[NetworkDetector]] = {
     "plate": PlateDetector,
     "face": FaceDetector,
     "person": PersonDetector,
