@@ -59,7 +59,7 @@ def rebalanced(name: str, rig: Rig) -> None:
 
 def rolled(rig: Rig) -> None:
     """As Kubernetes brings a new version: stage after stage, nobody leaves before another works."""
-    for name in ("encoder", "renderer", "tracker", "inference"):
+    for name in ("encoder", "renderer", "tracker", "inference", "decoder"):
         rig.stack.roll(name)
 
 
@@ -122,7 +122,7 @@ FAULTS = (
     Fault("inference 1→3→1", partial(rebalanced, "inference")),
     Fault("tracker 1→3→1", partial(rebalanced, "tracker")),
     Fault("renderer 1→3→1", partial(rebalanced, "renderer")),
-    Fault("rolling restart behind the decoder", rolled, closed_s=1.0),
+    Fault("rolling restart of every stage", rolled, closed_s=1.0),
     Fault("broker's disk full", disk_full),
     Fault("garbage on every topic", garbage, short=True),
     Fault("a file at full speed", lambda rig: rig.read_file(speed=0)),
