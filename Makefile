@@ -46,8 +46,9 @@ eval: models ## what masks are worth: tables, out/eval/eval.json, curves in docs
 	$(BIN)/python -m tests.eval.run $(ARGS)
 
 .PHONY: bench
-bench: models ## speed against deface and a bare loop: table and out/bench/bench.json
+bench: models ## speed against deface and a bare loop: table and out/bench/bench.json; costs for veil plan: calibration.yaml
 	$(BIN)/python -m tests.bench.run
+	$(BIN)/python -m tests.bench.calibrate
 
 # Training has its own environment: PyTorch is no dependency of Veil.
 .PHONY: train-env
@@ -70,6 +71,10 @@ chaos: models triton ## break a running stack in every way: table and out/chaos/
 .PHONY: bench-stack
 bench-stack: models triton ## Kafka path, CPU, latency and Triton of the stack: tables and out/bench/stack.json
 	$(BIN)/python -m tests.bench.stack $(ARGS)
+
+.PHONY: validate-plan
+validate-plan: models ## veil plan and veil simulate against the running stack, 1 to 8 cameras; ARGS="--page" writes docs/planning.md
+	$(BIN)/python -m tests.bench.validate_plan $(ARGS)
 
 .PHONY: stack
 stack: models triton ## Kafka, Triton, two cameras, the five services and the auditor, in the background; ARGS="--fused" and others: --help

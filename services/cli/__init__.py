@@ -11,7 +11,21 @@ from typing import Annotated
 import typer
 
 from services import __version__
-from services.cli import audit, keys, logo, models, policies, redact, review, service, sites, tail, topics, watch
+from services.cli import (
+    audit,
+    keys,
+    logo,
+    models,
+    planning,
+    policies,
+    redact,
+    review,
+    service,
+    sites,
+    tail,
+    topics,
+    watch,
+)
 from services.cli.console import EXIT_CODES, out
 
 app = typer.Typer(
@@ -30,6 +44,8 @@ app.command("run", epilog=sites.EPILOG)(sites.run)
 app.command("tail", epilog=tail.EPILOG)(tail.tail)
 app.command("watch", epilog=watch.EPILOG)(watch.watch)
 app.command("topics", epilog=topics.EPILOG)(topics.topics)
+app.command("plan", epilog=planning.PLAN_EPILOG)(planning.plan)
+app.command("simulate", epilog=planning.SIMULATE_EPILOG)(planning.simulate)
 app.command("service", epilog=service.EPILOG)(service.service)
 app.add_typer(review.app, name="review")
 app.add_typer(policies.app, name="policy")
