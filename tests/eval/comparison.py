@@ -67,15 +67,28 @@ def measure(
     *, short: bool = False, only: str | None = None, say: Callable[[str], None] = print
 ) -> dict[str, dict[str, Exposure]]:
     """Group → program → what it left exposed; with `only`, of that group alone."""
+    with tempfile.TemporaryDirectory(prefix="veil-eval-") as folder:
+        policies = Path(folder)
+        return compared(lambda kinds: programs_for(kinds, policies, short=short), short=short, only=only, say=say)
+
+
+def compared(
+    programs_of: Callable[[tuple[str, ...]], Sequence[Program]],
+    *,
+    short: bool = False,
+    only: str | None = None,
+    say: Callable[[str], None] = print,
+) -> dict[str, dict[str, Exposure]]:
+    """As `measure`, of the programs that are to be compared where these kinds are to be masked."""
     groups: dict[str, dict[str, Exposure]] = {}
     with tempfile.TemporaryDirectory(prefix="veil-eval-") as folder:
-        programs: dict[tuple[str, ...], list[Program]] = {}
+        programs: dict[tuple[str, ...], Sequence[Program]] = {}
         for video in videos(Path(folder), short=short):
             if only not in (None, video.group):
                 continue
             say(f"exposure: {video.group}, {video.path.stem}, {len(video.truth.frames)} frames")
             if video.kinds not in programs:
-                programs[video.kinds] = programs_for(video.kinds, Path(folder), short=short)
+                programs[video.kinds] = programs_of(video.kinds)
             sums = groups.setdefault(video.group, {})
             for name, exposure in of_video(video, programs[video.kinds]).items():
                 sums.setdefault(name, Exposure()).__iadd__(exposure)

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -44,14 +44,21 @@ def rules(profile: Profile, folder: Path, kinds: Sequence[str] = KINDS) -> Polic
     return load_policy(write_policy(folder / f"{profile.value}.yaml", profile, kinds))
 
 
-def veil(profile: Profile, kinds: Sequence[str] = KINDS, mode: Mode | None = None) -> Program:
-    """`veil redact` with the default policy of a profile, and with another mode than the default one if it is given."""
+def veil(
+    profile: Profile,
+    kinds: Sequence[str] = KINDS,
+    mode: Mode | None = None,
+    models: Mapping[str, str] | None = None,
+    name: str = "",
+) -> Program:
+    """`veil redact` with the default policy of a profile; with another mode, or other models by detector, if given."""
 
     def mask(source: Path, output: Path) -> None:
         policy = write_policy(output.with_suffix(".yaml"), profile, kinds, mode)
-        run(veil_command(source, output, policy, "--quiet", "--overwrite"))
+        chosen = ",".join(f"{kind}={model}" for kind, model in (models or {}).items())
+        run(veil_command(source, output, policy, "--quiet", "--overwrite"), {"VEIL_INFERENCE_MODELS": chosen})
 
-    return Program(f"veil {profile.value}", mask, frozenset(kinds))
+    return Program(name or f"veil {profile.value}", mask, frozenset(kinds))
 
 
 def veil_command(source: Path, output: Path, policy_file: Path, *options: str) -> list[str]:
@@ -69,9 +76,10 @@ def write_policy(path: Path, profile: Profile, kinds: Sequence[str] = KINDS, mod
     return path
 
 
-def run(command: list[str]) -> None:
-    """Runs one program to its end. Raises RuntimeError with its last words if it fails."""
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+def run(command: list[str], settings: Mapping[str, str] | None = None) -> None:
+    """Runs one program to its end, with these variables. Raises RuntimeError with its last words if it fails."""
+    given = {name: value for name, value in (settings or {}).items() if value}
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", **given}
     done = subprocess.run(command, capture_output=True, text=True, timeout=_DEADLINE_S, env=environment, check=False)
     if done.returncode:
         raise RuntimeError(f"{Path(command[0]).name} ended with {done.returncode}: {done.stderr[-800:]}")

@@ -1,8 +1,9 @@
 """Proves what masks are worth: `python -m tests.eval.run [--short] [--only SECTION …]`.
 
-Sections: exposure (what stays exposed, by size), attack (re-identification of masked faces), many_frames (a face that
-moves under its mask), plates_readable, seal (masked, but still useful for machines), over_masking, cost. Each can be
-measured alone; the others keep their figures in eval.json. A whole run draws the curves in docs/ anew.
+Sections: exposure (what stays exposed, by size), networks (the same with Veil's own network), attack (re-identification
+of masked faces), many_frames (a face that moves under its mask), plates_readable, seal (masked, but still useful for
+machines), over_masking, cost. Each can be measured alone; the others keep their figures in eval.json. A whole run draws
+the curves in docs/ anew.
 
 Without the shared data, what is made from packages or drawn is measured, and the tables say so. The short form is what
 the tests run: exposure, attack, many_frames, plates_readable and seal on little.
@@ -18,13 +19,25 @@ import cv2
 from rich.console import Console
 from rich.table import Table
 
-from tests.eval import attack, comparison, cost, curves, golden, many_frames, over_masking, plates, report, seal
+from tests.eval import (
+    attack,
+    comparison,
+    cost,
+    curves,
+    golden,
+    many_frames,
+    networks,
+    over_masking,
+    plates,
+    report,
+    seal,
+)
 from tests.eval.exposure import Exposure
 from tests.support.scene_sources import REPOSITORY, shared_sources
 
 OUT = REPOSITORY / "out" / "eval"
 DOCS = REPOSITORY / "docs"
-SECTIONS = ("exposure", "attack", "many_frames", "plates_readable", "seal", "over_masking", "cost")
+SECTIONS = ("exposure", "networks", "attack", "many_frames", "plates_readable", "seal", "over_masking", "cost")
 SHORT_SECTIONS = ("exposure", "attack", "many_frames", "plates_readable", "seal")
 
 
@@ -69,6 +82,14 @@ def named(run: Run, section: str, measure: Callable[..., dict], table: Callable[
     for name, each in figures.items():
         run.console.print(table(name, each))
     run.keep(section, figures)
+
+
+def by_network(run: Run) -> None:
+    """What stays exposed with other networks."""
+    figures = networks.measure(short=run.short, say=run.say)
+    for name, results in figures.items():
+        run.console.print(networks.table(name, results))
+    run.keep("networks", {name: report.as_json(results) for name, results in figures.items()})
 
 
 def readable(run: Run) -> None:
@@ -122,6 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, object]]
         run.say("The shared data is absent: only what is made from packages or drawn is measured.")
     sections: dict[str, Callable[[], None]] = {
         "exposure": lambda: exposure(run, options.group),
+        "networks": lambda: by_network(run),
         "attack": lambda: named(run, "attack", attack.measure, attack.table),
         "many_frames": lambda: named(run, "many_frames", many_frames.measure, many_frames.table),
         "plates_readable": lambda: readable(run),

@@ -48,10 +48,10 @@ USUAL = {"plate": 0.1, "face": 0.3, "person": 0.25}
 """Thresholds at which the installed models are used."""
 
 
-def installed(kind: str) -> Finder:
-    """The installed model of a kind."""
+def installed(kind: str, floor: float = 0.1) -> Finder:
+    """The installed model of a kind, with boxes from the score `floor` on."""
     session = OnnxSession(read_model(_INSTALLED[kind].model, default_models_dir()))
-    detector = _INSTALLED[kind](session, "", 0.1)
+    detector = _INSTALLED[kind](session, "", floor)
 
     def find(rgb: Rgb) -> Found:
         (boxes,) = detector.detect([rgb], _TIMEOUT_S)
