@@ -62,7 +62,8 @@ class OwnDetector(NetworkDetector):
         return ((5, len(centres(height, width))),)
 
     def _boxes(self, image: Image, answers: Sequence[Tensors]) -> Boxes:
-        (((answer,),), reading) = (answers, self._reading)
+        ((answer,),) = answers
+        reading = self._reading
         height, width, _ = image.shape
         rows, columns = (-(-side // MULTIPLE) * MULTIPLE for side in (height, width))
         xyxy, score = decode(answer, rows, columns, self._floor)
