@@ -5,14 +5,17 @@ from pydantic import ValidationError
 from services.envelope import KeyFolder, KeySettings, Opener, Sealer, SealError
 from services.envelope.metrics import watch_data_keys, watch_keys
 from services.policy.problems import ConfigError
-from services.policy.site import Site, load_site
+from services.policy.site import Addresses, Site, load_site
 from services.runtime.service import ServiceError, ServiceSettings
 
 
-def site_of(settings: ServiceSettings) -> Site:
-    """The site. Raises ServiceError where none is named, or anything in it is wrong."""
+def site_of(settings: ServiceSettings, *addresses: Addresses) -> Site:
+    """The site, with those addresses of its cameras that this service needs, and the secrets in them, and no others.
+
+    Raises ServiceError where none is named, or anything in it is wrong.
+    """
     try:
-        return load_site(settings.site_file)
+        return load_site(settings.site_file, addresses=addresses)
     except ConfigError as error:
         raise ServiceError("; ".join(str(problem) for problem in error.problems)) from error
 

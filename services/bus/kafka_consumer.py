@@ -371,8 +371,9 @@ def _assignor(topics: Collection[str]) -> type[AbstractPartitionAssignor]:
 
 
 def fetch_options(settings: KafkaSettings) -> dict[str, Any]:
-    """How records are fetched: at once when there are some, and no more than `fetch_mb` in one answer."""
+    """How records are fetched: at once when there are some, at most `fetch_mb` in one answer, from the nearest copy."""
     return data_options(settings) | {
+        "client_rack": settings.rack,
         "fetch_max_wait_ms": _FETCH_WAIT_MS,
         "fetch_max_bytes": settings.fetch_mb << 20,
         "max_partition_fetch_bytes": settings.fetch_mb << 20,

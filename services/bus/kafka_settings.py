@@ -30,6 +30,10 @@ class KafkaSettings(BaseSettings):
     request_timeout_s: float = Field(8, ge=1, le=120, description="Longest one request may take.")
     session_timeout_s: float = Field(10, ge=6, le=120, description="Silence after which a consumer counts as gone.")
 
+    rack: str = Field(
+        "", max_length=253, description="Zone of this client: it reads from a copy there, if the brokers say which is."
+    )
+
     @model_validator(mode="after")
     def _a_record_outlives_its_request(self) -> Self:
         least_s = self.request_timeout_s + self.linger_ms / 1000

@@ -14,7 +14,7 @@ from services.startup import make_sealer, site_of
 def prepare(settings: ServiceSettings) -> MakeStage:
     """Reads the site file and the keys."""
     cv2.setNumThreads(1)
-    site, sealer = site_of(settings), make_sealer()
+    site, sealer = site_of(settings, "source"), make_sealer()
     decoder = DecoderSettings(transport="encoded")
     kind = DecoderStage if decoder.alone else LeasedDecoder
     return lambda: kind(decoder, cameras_of(site), site.book, sealer=sealer)

@@ -10,7 +10,7 @@ from services.startup import site_of
 
 def prepare(settings: ServiceSettings) -> MakeStage:
     """Reads the site file; the stage writes the outputs that cameras have there, beside the bus."""
-    site = site_of(settings)
+    site = site_of(settings, "outputs")
     targets = {camera.id: targets_of(camera.outputs) for camera in site.config.cameras if camera.outputs is not None}
     # On a broker access units leave in the order of their numbers: a kill leaves no hole behind it.
     encoder = EncoderSettings(reorder=False)

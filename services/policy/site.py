@@ -3,10 +3,10 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -27,6 +27,14 @@ from services.policy.model import Policy
 from services.policy.problems import ConfigError, KeyPath, Problem, problems_of
 from services.policy.secrets import expand
 from services.policy.yamltree import Layer, read_layer
+
+CAMERAS_MAX = 32_768
+"""A city of 22,000 in one file, with room; what reading it costs stands in docs/operations.md."""
+
+_MAX_BYTES = 32 << 20
+_WITHHELD = SecretStr("withheld")
+
+Addresses = Literal["source", "outputs"]
 
 
 def _camera_id(value: str) -> str:
@@ -70,7 +78,7 @@ class Camera(_Model):
 
 
 class SiteConfig(_Model):
-    """A small site: many cameras in one process."""
+    """Cameras that one process reads, or many share."""
 
     name: str = Field(min_length=1, max_length=64, description="Name for people.")
     policy: str = Field("public", description="Preset or policy file of cameras that name none.")
@@ -78,7 +86,7 @@ class SiteConfig(_Model):
         default_factory=dict,
         description="Detector → model, where another than the usual one shall find it: `veil models list`.",
     )
-    cameras: tuple[Camera, ...] = Field(min_length=1, max_length=256, description="The cameras of the site.")
+    cameras: tuple[Camera, ...] = Field(min_length=1, max_length=CAMERAS_MAX, description="The cameras of the site.")
 
     @field_validator("models")
     @classmethod
@@ -112,26 +120,48 @@ def shown_address(address: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
 
 
-def load_site(path: Path, environment: Mapping[str, str] | None = None) -> Site:
+def load_site(
+    path: Path,
+    environment: Mapping[str, str] | None = None,
+    addresses: Collection[Addresses] = ("source", "outputs"),
+) -> Site:
     """Reads a site file and every policy it names. Raises ConfigError with all that is wrong in any of them.
 
     `${NAME}` in `source` and `outputs` stands for an environment variable, `${file:/run/secrets/name}` for the first
     line of a file. Relative paths start from the site file's folder.
+
+    Args:
+        path: the file.
+        environment: in place of the process's own.
+        addresses: those that the caller needs. Secrets in the others are not looked up, and the site has none of them:
+            each source is "withheld", and there are no outputs.
     """
-    layer = read_layer(path)
+    layer = read_layer(path, max_bytes=_MAX_BYTES)
     problems: list[Problem] = []
-    data = _expanded(layer, path.parent, os.environ if environment is None else environment, problems)
+    data = _expanded(layer, path.parent, os.environ if environment is None else environment, addresses, problems)
     config = _validated(data, layer, problems)
     if config is None or problems:
         raise ConfigError(problems)
     problems += _clashes(config, layer)
-    sources = [_policy_source(config, i, layer, path.parent) for i in range(len(config.cameras))]
+    overrides = layer.parts("cameras", key="overrides")
+    sources = [
+        _policy_source(camera.policy or config.policy, overrides.get(i), path.parent)
+        for i, camera in enumerate(config.cameras)
+    ]
     policies = [_policy(source, i, config, layer, problems) for i, source in enumerate(sources)]
     if problems:
         raise ConfigError(dict.fromkeys(problems))
     ids = [camera.id for camera in config.cameras]
+    config = _without_others(config, addresses)
     found = {camera_id: policy for camera_id, policy in zip(ids, policies, strict=True) if policy is not None}
     return Site(config, FilePolicyBook(dict(zip(ids, sources, strict=True))), found)
+
+
+def _without_others(config: SiteConfig, addresses: Collection[Addresses]) -> SiteConfig:
+    others: dict[str, Any] = {"source": _WITHHELD, "outputs": None}
+    withheld = {name: value for name, value in others.items() if name not in addresses}
+    cameras = tuple(camera.model_copy(update=withheld) for camera in config.cameras)
+    return config.model_copy(update={"cameras": cameras}) if withheld else config
 
 
 def _validated(data: Mapping[str, Any], layer: Layer, problems: list[Problem]) -> SiteConfig | None:
@@ -157,11 +187,8 @@ def _policy(
         return None
 
 
-def _policy_source(config: SiteConfig, index: int, layer: Layer, folder: Path) -> PolicySource:
-    camera = config.cameras[index]
-    base = camera.policy or config.policy
-    overrides = layer.part("cameras", index, "overrides") if camera.overrides else Layer.of({}, "overrides")
-    return PolicySource(base if is_preset(base) else folder / base, overrides)
+def _policy_source(base: str, overrides: Layer | None, folder: Path) -> PolicySource:
+    return PolicySource(base if is_preset(base) else folder / base, overrides or Layer.of({}, "overrides"))
 
 
 def _clashes(config: SiteConfig, layer: Layer) -> list[Problem]:
@@ -183,15 +210,22 @@ def _clashes(config: SiteConfig, layer: Layer) -> list[Problem]:
     return found
 
 
-def _expanded(layer: Layer, folder: Path, environment: Mapping[str, str], problems: list[Problem]) -> dict[str, Any]:
-    """The data with references replaced by what they stand for, and paths made relative to `folder`."""
+def _expanded(
+    layer: Layer,
+    folder: Path,
+    environment: Mapping[str, str],
+    addresses: Collection[str],
+    problems: list[Problem],
+) -> dict[str, Any]:
+    """The data with references in these addresses replaced by what they stand for, paths made relative to `folder`."""
 
     def walk(value: Any, path: KeyPath) -> Any:
         if isinstance(value, dict):
             return {key: walk(inner, (*path, key)) for key, inner in value.items()}
         if isinstance(value, list):
             return [walk(inner, (*path, i)) for i, inner in enumerate(value)]
-        if isinstance(value, str) and ("source" in path or "outputs" in path) and "overrides" not in path:
+        # cameras, its number, and then the key: the addresses of a camera are nowhere else.
+        if isinstance(value, str) and path[2:3] and path[2] in addresses:
             text, missing = expand(value, environment)
             problems.extend(Problem(layer.place(path), path, reason) for reason in missing)
             return _located(text, folder)

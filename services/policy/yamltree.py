@@ -9,7 +9,9 @@ import yaml
 
 from services.policy.problems import ConfigError, KeyPath, Place, Problem
 
-_MAX_BYTES = 256 * 1024
+MAX_BYTES = 256 * 1024
+"""Of a file that people write; who expects a longer one says so."""
+
 _MAX_DEPTH = 24
 _CORE = "tag:yaml.org,2002:"
 _SCALARS = frozenset({"str", "int", "float", "bool", "null"})
@@ -38,17 +40,22 @@ class Layer:
             path = path[:-1]
         return self.places[path]
 
-    def part(self, *path: str | int) -> "Layer":
-        """The mapping below `path` as a layer of its own; empty if there is none."""
-        data: Any = self.data
-        for key in path:
-            data = data[key]
-        inner = {
-            place_path[len(path) :]: place
-            for place_path, place in self.places.items()
-            if place_path[: len(path)] == path
-        }
-        return Layer(data, {(): self.place(path), **inner})
+    def parts(self, *path: str, key: str) -> dict[int, "Layer"]:
+        """The mappings under `key` of the items of the list at `path`, by number, each as a layer of its own.
+
+        All in one pass: a list may have as many items as a city has cameras.
+        """
+        depth = len(path)
+        places: dict[int, dict[KeyPath, Place]] = {}
+        for where, place in self.places.items():
+            if where[:depth] == path and where[depth + 1 : depth + 2] == (key,):
+                number = where[depth]
+                if isinstance(number, int):
+                    places.setdefault(number, {})[where[depth + 2 :]] = place
+        items: Any = self.data
+        for step in path:
+            items = items[step]
+        return {number: Layer(items[number][key], inner) for number, inner in places.items()}
 
 
 def _paths(data: Any, path: KeyPath) -> Iterator[KeyPath]:
@@ -59,17 +66,18 @@ def _paths(data: Any, path: KeyPath) -> Iterator[KeyPath]:
             yield from _paths(value, (*path, key))
 
 
-def read_layer(path: Path, name: str | None = None) -> Layer:
+def read_layer(path: Path, name: str | None = None, max_bytes: int = MAX_BYTES) -> Layer:
     """The settings in a YAML file. Raises ConfigError.
 
     Args:
-        path: the file, at most 256 KiB.
+        path: the file.
         name: how errors call it; the path as given if left out.
+        max_bytes: the longest that it may be.
     """
     shown = name or str(path)
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError([Problem(Place(shown), (), f"is larger than {_MAX_BYTES // 1024} KiB")])
+        if path.stat().st_size > max_bytes:
+            raise ConfigError([Problem(Place(shown), (), f"is larger than {max_bytes // 1024} KiB")])
         raw = path.read_bytes()
     except OSError as error:
         raise ConfigError([Problem(Place(shown), (), _why_unreadable(error))]) from error

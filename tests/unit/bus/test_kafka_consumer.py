@@ -13,7 +13,7 @@ from kafka.structs import MemberState
 
 from services.bus import kafka_consumer
 from services.bus.interface import BusClosed, BusLost, Committable, Consumer, TopicPartition
-from services.bus.kafka_consumer import KafkaBusConsumer
+from services.bus.kafka_consumer import KafkaBusConsumer, fetch_options
 from services.bus.kafka_rebalance import Interrupter, Join, RebalanceStep, Step
 from services.bus.kafka_settings import KafkaSettings
 from tests.support.buses import topic_named
@@ -304,6 +304,8 @@ def test_it_takes_little_ahead_once_it_holds_much(
     consumer.poll(0, max_records=1)
     assert library.asked == [1]
     assert library.options["fetch_max_bytes"] == 16 << 20
+    assert library.options["client_rack"] == "", "the leader, unless a zone is set"
+    assert fetch_options(KafkaSettings(rack="zone-b"))["client_rack"] == "zone-b"
 
 
 def test_lag_counts_from_the_next_message_to_be_given(library: Library, consumer: KafkaBusConsumer) -> None:

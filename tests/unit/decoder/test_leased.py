@@ -32,7 +32,7 @@ SECOND = 1_000_000
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_video(tmp_path_factory.mktemp("v") / "a.mp4", frames=200, size=(96, 64), fps=50, gop=10)
+    return make_video(tmp_path_factory.mktemp("v") / "a.mp4", frames=1500, size=(96, 64), fps=50, gop=10)
 
 
 class Leasing:
@@ -223,7 +223,10 @@ def test_a_claim_from_elsewhere_above_the_epoch_in_use_makes_the_holder_begin_an
     city.all_flow()
     stray = pb.CameraClaim(camera_id="gate", epoch=time.time_ns() // 1000 + 300 * SECOND, holder="frozen")
     city.bus.producer().publish(Record(CAMERAS, "gate", stray.SerializeToString()))
+    before = city.units["gate"][-1].epoch
     city.until(lambda: city.units["gate"][-1].epoch > stray.epoch)
+    frames = [unit.seq for unit in city.units["gate"] if unit.epoch == before]
+    assert len(frames) < 1500, "it did not wait for the end of its own"
     assert len({unit.epoch for unit in city.units["hall"]}) == 1 + sum(u.seq == 0 for u in city.units["hall"][1:])
 
 
@@ -326,7 +329,8 @@ def test_what_is_no_claim_is_refused(value: bytes, reason: str) -> None:
         stage.submit(Message(Record(CAMERAS, "gate", value), Position(TopicPartition("cameras", 0), 0), 0))
 
 
-def test_a_decoder_with_a_part_of_the_files_waits_and_one_with_all_of_them_ends(video: Path) -> None:
+def test_a_decoder_with_a_part_of_the_files_waits_and_one_with_all_of_them_ends(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "a.mp4", frames=30, size=(96, 64))
     bus = MemoryBus(PARTITIONS, {VIDEO_SOURCE: (), FRAMES_DETECT: ()})
     files = [Camera(name, str(video), live=False) for name in NAMES]
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from services.policy.model import Mode
 from services.policy.problems import ConfigError
-from services.policy.site import load_site, shown_address
+from services.policy.site import SiteConfig, load_site, shown_address
 
 
 def _write(folder: Path, text: str) -> Path:
@@ -140,3 +141,55 @@ def test_a_site_chooses_models_and_is_told_which_there_are(tmp_path: Path) -> No
     ):
         (error,) = _errors(_write(tmp_path, f"name: x\nmodels: {models}\n{camera}\n"))
         assert error.startswith(f"site.yaml:2:1: models: {sentence}")
+
+
+_TWO = """name: x
+cameras:
+  - {id: door, source: "rtsp://u:hunter2@h/1", outputs: {rtsp: "rtsp://u:${SINK}@out/1"}}
+  - {id: yard, source: "rtsp://${SOURCE}@h/2?t=${file:/run/secrets/none}"}
+"""
+
+
+def test_secrets_that_a_service_does_not_need_are_neither_looked_up_nor_kept(tmp_path: Path) -> None:
+    path = _write(tmp_path, _TWO)
+    site = load_site(path, {}, addresses=())
+    assert [camera.id for camera in site.config.cameras] == ["door", "yard"]
+    assert {camera.source.get_secret_value() for camera in site.config.cameras} == {"withheld"}
+    assert [camera.outputs for camera in site.config.cameras] == [None, None]
+    assert site.policies.keys() == {"door", "yard"}
+    (door, _) = load_site(path, {"SINK": "p4ss"}, addresses=("outputs",)).config.cameras
+    assert door.outputs is not None
+    assert door.outputs.rtsp is not None
+    assert door.outputs.rtsp.get_secret_value() == "rtsp://u:p4ss@out/1"
+    assert door.source.get_secret_value() == "withheld"
+    with pytest.raises(ConfigError, match="SOURCE is not set"):
+        load_site(path, {}, addresses=("source",))
+
+
+def test_what_is_wrong_with_an_address_is_told_though_it_is_not_needed(tmp_path: Path) -> None:
+    path = _write(tmp_path, "name: x\ncameras:\n  - {id: door, source: a, outputs: {rtps: b}}\n")
+    with pytest.raises(ConfigError, match="unknown key"):
+        load_site(path, {}, addresses=())
+
+
+def test_a_city_fits_into_one_file_and_its_overrides_are_each_cameras_own(tmp_path: Path) -> None:
+    lines = (
+        f"  - {{id: c{number}, source: rtsp://h/{number}, overrides: {{strength: {1 + number % 3}}}}}\n"
+        for number in range(600)
+    )
+    site = load_site(_write(tmp_path, "name: x\ncameras:\n" + "".join(lines)), {})
+    assert [site.policies[f"c{number}"].strength for number in range(600)] == [1 + n % 3 for n in range(600)]
+
+
+def test_a_wrong_override_far_down_the_file_is_told_at_its_line(tmp_path: Path) -> None:
+    lines = [f"  - {{id: c{number}, source: a{number}}}\n" for number in range(300)]
+    lines[299] = "  - {id: last, source: z, overrides: {strenght: 2}}\n"
+    path = _write(tmp_path, "name: x\ncameras:\n" + "".join(lines))
+    (error,) = _errors(path)
+    assert error.startswith("site.yaml:302:")
+    assert "strenght" in error
+
+
+def test_more_cameras_than_a_city_has_are_refused() -> None:
+    with pytest.raises(ValidationError, match="at most 32768"):
+        SiteConfig(name="x", cameras=[{"id": "a", "source": "b"}] * 32_769)
