@@ -146,7 +146,8 @@ def test_names_that_crowd_on_one_process_are_told() -> None:
     assert any("names are hashed" in problem for problem in planned.problems)
 
 
-def test_a_cell_larger_than_a_site_file_is_told() -> None:
+def test_a_cell_larger_than_a_site_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.planning.plan.most_cameras_of_a_site", lambda: 256)
     assert any(
         "a site file names up to 256 cameras" in each for each in plan(Ask(1000, SMALL, cell=1000), MEASURED).problems
     )
