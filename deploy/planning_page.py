@@ -17,7 +17,8 @@ _REST = "--cadence 5 --retention 30 --replication 3 --prices docs/examples/price
 PLANS = {
     "city": f"{_CITY} --resolution 1920x1080 --fps 25 --bitrate 4 {_REST}",
     "city-gpu": f"{_CITY} --resolution 1920x1080 --fps 25 --bitrate 4 {_REST} --encoder-threads 4 --gpu t4",
-    "city-small": f"{_CITY} --resolution 1280x720 --fps 10 --bitrate 1.5 {_REST}",
+    "city-slow": f"{_CITY} --resolution 1920x1080 --fps 10 --bitrate 2 {_REST} --encoder-threads 4 --gpu t4 "
+    "--crowding 6",
 }
 """Name on the page → the command that makes it."""
 

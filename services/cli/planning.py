@@ -61,6 +61,7 @@ _Kinds = Annotated[str, typer.Option(metavar="KIND,…", help="What is masked.")
 _Zones = Annotated[int, typer.Option(metavar="N", help="That everything is spread over.")]
 _Replication = Annotated[int, typer.Option(metavar="N", help="Copies of each partition.")]
 _Headroom = Annotated[float, typer.Option(metavar="SHARE", help="There beside the need.")]
+_Crowding = Annotated[float, typer.Option(metavar="N", help="Times as many processes as the work needs: names crowd.")]
 _Survive = Annotated[bool, typer.Option(help="The rest is enough when one zone is gone.")]
 _Broker = Annotated[bool, typer.Option(help="The rest is enough when one broker is gone.")]
 _Gpu = Annotated[str | None, typer.Option(metavar="NAME", help="Detectors run on these: t4, l4.")]
@@ -101,6 +102,7 @@ def plan(
     replication: _Replication = 3,
     zones: _Zones = 3,
     headroom: _Headroom = 0.3,
+    crowding: _Crowding = 1.0,
     survive_zone: _Survive = True,
     survive_broker: _Broker = True,
     gpu: _Gpu = None,
@@ -130,6 +132,7 @@ def plan(
             replication=replication,
             zones=zones,
             headroom=headroom,
+            crowding=crowding,
             survive_zone=survive_zone,
             survive_broker=survive_broker,
             fused=not separate,
@@ -167,6 +170,7 @@ def simulate(
     zones: _Zones = 3,
     replication: _Replication = 3,
     headroom: _Headroom = 0.3,
+    crowding: _Crowding = 1.0,
     survive_zone: _Survive = True,
     survive_broker: _Broker = True,
     gpu: _Gpu = None,
@@ -195,6 +199,7 @@ def simulate(
             replication=replication,
             zones=zones,
             headroom=headroom,
+            crowding=crowding,
             survive_zone=survive_zone,
             survive_broker=survive_broker,
             fused=not separate,

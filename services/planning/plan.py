@@ -6,7 +6,7 @@ but the last are full, so that one camera more never costs less.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from services.bus.kafka_settings import KafkaSettings
@@ -25,7 +25,7 @@ PARTITIONS_LEAST = 24
 BROKER_PARTITIONS = 4000
 """Copies of partitions that one broker is given at most: what Kafka's makers recommend."""
 DAY_S = 86_400.0
-_GB = 1e9
+_CROWDINGS = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Ask:
         replication: copies of each partition.
         zones: that everything is spread over.
         headroom: part of the need that is there beside it.
+        crowding: times as many processes as the work needs, so that names which fall together find room.
         survive_zone, survive_broker: what may fail without anything being too small.
         fused: renderer and encoder in one process.
         gpu: model of GPU that detectors run on, None for CPUs.
@@ -55,6 +56,7 @@ class Ask:
     replication: int = 3
     zones: int = 3
     headroom: float = 0.3
+    crowding: float = 1.0
     survive_zone: bool = True
     survive_broker: bool = True
     fused: bool = True
@@ -90,6 +92,8 @@ class Ask:
                 raise PlanError(f"{name} must be more than 0")
         if not 0 <= self.headroom <= 10:
             raise PlanError("headroom must be between 0 and 10")
+        if not 1 <= self.crowding <= 100:
+            raise PlanError("crowding must be between 1 and 100")
         if not 0 < self.gpu_share <= 1:
             raise PlanError("gpu-share must be more than 0 and at most 1")
         if self.replication > 5:
@@ -108,7 +112,7 @@ class StagePlan:
         replicas: processes.
         cores: CPU seconds a second of all cameras, headroom and spare processes included.
         request: cores of one pod once a zone is gone, to a tenth.
-        busiest: most cameras that one process gets, as their names are hashed.
+        busiest: most cameras that one process gets, as their names are hashed, when what may fail has failed.
         most: cameras that one process can carry.
         late: cameras whose process has more than it can carry.
     """
@@ -210,7 +214,8 @@ def plan(ask: Ask, figures: Calibration) -> Plan:
     kept = ask.camera.bitrate / 8 + per_camera["redactions"]
     vault = ask.cameras * kept * ask.retention_days * DAY_S
     notes = _notes(ask, figures, published)
-    return Plan(ask, cell, full, rest, per_camera, vault, _problems(cell), notes, published)
+    problems = _problems(ask, cell, figures, published)
+    return Plan(ask, cell, full, rest, per_camera, vault, problems, notes, published)
 
 
 def _cell_size(ask: Ask, figures: Calibration, published: PublishedDetection | None) -> int:
@@ -262,9 +267,9 @@ def _capacity(ask: Ask) -> dict[str, float]:
 
 def _replicas(ask: Ask, cameras: int, figures: Calibration, published: PublishedDetection | None) -> dict[str, int]:
     asked = work(ask.camera, figures, fused=ask.fused, gpu=published is not None, encoder_threads=ask.encoder_threads)
-    capacity = _capacity(ask)
+    capacity, more = _capacity(ask), (1 + ask.headroom) * ask.crowding
     return {
-        name: spare(ask, cameras * asked[name].loop * (1 + ask.headroom) / max(0.05, capacity[name] - asked[name].idle))
+        name: spare(ask, cameras * asked[name].loop * more / max(0.05, capacity[name] - asked[name].idle))
         for name in stages(ask.fused)
     }
 
@@ -303,7 +308,9 @@ def _stage(ask: Ask, name: str, cameras: int, replicas: int, partitions: int, fi
     cpu = cameras * asked.cpu * (1 + ask.headroom) / _share_left(ask, replicas)
     request = cpu / replicas + asked.idle
     most = max(0.0, (_capacity(ask)[name] - asked.idle) / asked.loop)
-    spread = by_member(cameras, partitions, min(replicas, partitions))
+    # Once a zone is gone its cameras crowd on the rest.
+    left = replicas - replicas // ask.zones if ask.survive_zone else replicas
+    spread = by_member(cameras, partitions, min(left, partitions))
     crowd, behind = max(spread), sum(count for count in spread if count > most)
     return StagePlan(name, replicas, cpu + replicas * asked.idle, math.ceil(request * 10) / 10, crowd, most, behind)
 
@@ -332,7 +339,7 @@ def _brokers(
     return number, cores + number * processes.broker_idle_ms_per_s / 1e3
 
 
-def _problems(cell: CellPlan) -> tuple[str, ...]:
+def _problems(ask: Ask, cell: CellPlan, figures: Calibration, published: PublishedDetection | None) -> tuple[str, ...]:
     found = []
     limit, site = most_partitions(), most_cameras_of_a_site()
     if cell.partitions > limit:
@@ -348,9 +355,26 @@ def _problems(cell: CellPlan) -> tuple[str, ...]:
                 f"{stage.name}: names are hashed onto partitions, so that one process gets {stage.busiest} cameras and "
                 f"can carry {stage.most:.1f}; {stage.late} of {cell.cameras} cameras of a cell would fall behind"
             )
+    if any(stage.late and stage.most >= 1 for stage in cell.stages.values()):
+        found.append(_way_out(ask, cell.cameras, figures, published))
     if cell.cameras > site:
         found.append(f"a site file names up to {site} cameras, and a cell has {cell.cameras}: --cell {site} fits")
     return tuple(found)
+
+
+def _way_out(ask: Ask, cameras: int, figures: Calibration, published: PublishedDetection | None) -> str:
+    """The fewest times as many processes with which nobody falls behind for his neighbours' sake."""
+    for times in _CROWDINGS:
+        if times > ask.crowding:
+            asked = replace(ask, crowding=times)
+            replicas = _replicas(asked, cameras, figures, published)
+            partitions = _partitions(replicas)
+            stages_ = (_stage(asked, name, cameras, count, partitions, figures) for name, count in replicas.items())
+            if partitions <= most_partitions() and not any(stage.late and stage.most >= 1 for stage in stages_):
+                return f"--crowding {times:g} gives names that fall together room enough"
+    return (
+        "no number of processes gives names that fall together room enough: cameras must be lighter, or cells smaller"
+    )
 
 
 def _notes(ask: Ask, figures: Calibration, published: PublishedDetection | None) -> tuple[str, ...]:

@@ -66,6 +66,7 @@ def assumptions(ask: Ask) -> Iterator[tuple[str, str]]:
     yield "kinds", ", ".join(camera.kinds)
     yield "frames between looks", f"{camera.cadence:g}"
     yield "headroom", f"{ask.headroom:.0%}"
+    yield "processes over those that the work needs", f"{ask.crowding:g} times"
     fails = [what for what, there in (("a zone", ask.survive_zone), ("a broker", ask.survive_broker)) if there]
     yield "may fail, one at a time", ", ".join(fails) or "nothing"
     yield "zones, copies of partitions", f"{ask.zones}, {ask.replication}"

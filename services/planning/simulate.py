@@ -266,8 +266,9 @@ class _Cell:
                 continue
             times = captured[row, at]
             before = np.searchsorted(at, np.arange(captured.shape[1]), side="right") - 1
-            # To the nearest frame, as the tracker counts it.
-            ahead = captured[row] + self._scenario.look_ahead_s - 0.5 / self._ask.camera.fps
+            # The span from one look to the next goes out with the look that is look_ahead_s past its first frame, to
+            # the nearest frame.
+            ahead = times[np.maximum(before, 0)] + self._scenario.look_ahead_s - 0.5001 / self._ask.camera.fps
             with_look = np.maximum(before + 1, np.searchsorted(times, ahead))
             known = with_look < at.size
             released[row, known] = told[row, at][with_look[known]]

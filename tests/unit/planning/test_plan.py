@@ -99,6 +99,7 @@ def test_the_edges_of_cells_are_no_bargain() -> None:
     "more",
     [
         {"headroom": 0.6},
+        {"crowding": 3.0},
         {"retention_days": 60.0},
         {"replication": 4},
         {"camera": replace(SMALL, fps=20.0)},
@@ -146,6 +147,17 @@ def test_names_that_crowd_on_one_process_are_told() -> None:
     assert any("names are hashed" in problem for problem in planned.problems)
 
 
+def test_more_processes_give_names_that_crowd_room() -> None:
+    slow = figures(fused_encoder={"each": 9.0, "per_megapixel": 0.0})
+    crowded = plan(Ask(250, SMALL), slow)
+    (hint,) = (problem for problem in crowded.problems if problem.startswith("--crowding"))
+    roomy = plan(Ask(250, SMALL, crowding=float(hint.split()[1])), slow)
+    assert crowded.cell.stages["renderer-encoder"].late > 0
+    assert not any(stage.late for stage in roomy.cell.stages.values())
+    assert not roomy.problems
+    assert roomy.cell.stages["renderer-encoder"].replicas > crowded.cell.stages["renderer-encoder"].replicas
+
+
 def test_a_cell_larger_than_a_site_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.planning.plan.most_cameras_of_a_site", lambda: 256)
     assert any(
@@ -171,6 +183,7 @@ def test_a_cell_larger_than_a_site_file_is_told(monkeypatch: pytest.MonkeyPatch)
         ({"zones": 1}, "with one zone its loss can't be survived"),
         ({"gpu": "h900"}, "there is no GPU 'h900'"),
         ({"gpu": "a10"}, "no figure was found for a small detector on the NVIDIA A10"),
+        ({"crowding": 0.5}, "crowding must be between 1 and 100"),
         ({"gpu_share": 0.0}, "gpu-share must be more than 0"),
     ],
 )
