@@ -103,7 +103,7 @@ def sizes(own: Run) -> dict[str, float]:
         return own.size[topic] / own.records[topic]
 
     return {
-        "source_overhead": round(each("video.source") - own.payload / own.frames),
+        "source_overhead": round((own.size["video.source"] - own.payload) / own.frames),
         "look_per_megapixel": round(each("frames.detect") / own.look_megapixels),
         "detections": round(each("detections")),
         "redactions": round(each("redactions")),
