@@ -296,8 +296,9 @@ def _cell(ask: Ask, cameras: int, figures: Calibration, published: PublishedDete
     if published is not None:
         asked = cameras * gpu_megapixels(ask.camera) * (1 + ask.headroom)
         gpus = spare(ask, asked / (published.megapixels_per_s * ask.gpu_share))
-    away = (ask.zones - 1) / ask.zones
-    cross = (written + read) * away + written * (min(ask.replication, ask.zones) - 1)
+    # Writers go to the leader wherever it is; readers take the copy of their own zone where there is one.
+    away, apart = (ask.zones - 1) / ask.zones, min(ask.replication, ask.zones)
+    cross = written * (away + apart - 1) + read * (1 - apart / ask.zones)
     return CellPlan(cameras, found, partitions, brokers, cores, written, read, copied, disk, gpus, cross)
 
 

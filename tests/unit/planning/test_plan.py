@@ -158,6 +158,12 @@ def test_more_processes_give_names_that_crowd_room() -> None:
     assert roomy.cell.stages["renderer-encoder"].replicas > crowded.cell.stages["renderer-encoder"].replicas
 
 
+def test_readers_take_the_copy_of_their_own_zone_where_there_is_one() -> None:
+    cell, few = (plan(Ask(200, SMALL, cell=200, replication=copies), MEASURED).cell for copies in (3, 2))
+    assert cell.cross_zone == pytest.approx(cell.written * (2 / 3 + 2))
+    assert few.cross_zone == pytest.approx(few.written * (2 / 3 + 1) + few.read / 3)
+
+
 def test_a_cell_larger_than_a_site_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.planning.plan.most_cameras_of_a_site", lambda: 256)
     assert any(
