@@ -228,6 +228,9 @@ class Policy(_Model):
     badge: bool = Field(False, description="Draw a small corner badge that marks the picture as redacted.")
     zones: tuple[Zone, ...] = Field((), max_length=64, description="Named areas, counted or always masked.")
     lines: tuple[Line, ...] = Field((), max_length=64, description="Named lines whose crossings are counted.")
+    originals: Literal["drop", "keep"] = Field(
+        "drop", description="Whether a vault, where there is one, keeps the encrypted original."
+    )
     retention_hours: int = Field(
         24 * 30, ge=1, le=24 * 365, description="Hours after which the encrypted original can't be read by anyone."
     )

@@ -29,8 +29,7 @@ _AHEAD = {Profile.LIVE: "For live pictures", Profile.EVIDENCE: "For evidence"}
 
 def describe(policy: Policy) -> str:
     """What the policy does, in a few sentences."""
-    expiry = f"The encrypted original expires after {_hours(policy.retention_hours)}."
-    return " ".join((*sentences(policy), expiry))
+    return " ".join((*sentences(policy), _original(policy)))
 
 
 def sentences(policy: Policy) -> tuple[str, ...]:
@@ -71,6 +70,12 @@ def _areas(policy: Policy) -> list[str]:
     if counted:
         found.append(f"Counted without pictures: {_join(counted)}.")
     return found
+
+
+def _original(policy: Policy) -> str:
+    if policy.originals == "drop":
+        return "The original is not kept."
+    return f"A vault keeps the encrypted original for {_hours(policy.retention_hours)}."
 
 
 def _join(names: Sequence[str]) -> str:

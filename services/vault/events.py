@@ -1,0 +1,124 @@
+"""What was done with the vault, by whom and what for: a hash chain for each camera, kept in the index.
+
+An event is written in the transaction of what it tells, so that neither is there without the other. The stage publishes
+them on the topic `audit` afterwards.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, not_, select, update
+
+from services.audit_chain import chained, first_break
+from services.bus.clock import Clock
+from services.schema import pb
+from services.vault.database import Database
+from services.vault.errors import NoPurpose
+from services.vault.tables import EVENTS
+
+_LONGEST = 500
+_BATCH = 100
+CHAIN = "vault"
+"""Value of the detail `chain`: events of one camera with it follow each other, whoever acted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something, and what for. Raises NoPurpose where either is left out.
+
+    Attributes:
+        who: an account's name.
+        purpose: one sentence.
+        role: officer, approver, service, …
+    """
+
+    who: str
+    purpose: str
+    role: str = "operator"
+
+    def __post_init__(self) -> None:
+        if not self.who.strip():
+            raise NoPurpose("Who are you? Nothing of the vault is touched without a name.")
+        if not self.purpose.strip():
+            raise NoPurpose("What for? Nothing of the vault is touched without a purpose.")
+        if max(map(len, (self.who, self.purpose, self.role))) > _LONGEST:
+            raise NoPurpose(f"Name and purpose have at most {_LONGEST} characters each.")
+
+
+SERVICE = Actor("vault", "retention", "service")
+"""The vault itself, when it lets expire what is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unpublished:
+    """An event that is not on the bus yet."""
+
+    number: int
+    camera_id: str
+    event: bytes
+
+
+class Events:
+    """The chain in the index."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+
+    def add(
+        self, connection: Connection, actor: Actor, action: str, camera_id: str, thing: str, details: Mapping[str, str]
+    ) -> pb.AuditEvent:
+        """Writes the next event of a camera's chain; within a `decide` transaction."""
+        newest = select(EVENTS.c.hash).where(EVENTS.c.camera_id == camera_id).order_by(EVENTS.c.id.desc()).limit(1)
+        previous = connection.execute(newest).scalar() or b""
+        event = pb.AuditEvent(
+            event_id=str(uuid.uuid4()),
+            at_us=self._clock(),
+            actor=actor.who,
+            role=actor.role,
+            action=action,
+            object=thing,
+            purpose=actor.purpose,
+            details={**details, "chain": CHAIN},
+        )
+        linked = chained(event, previous)
+        connection.execute(
+            insert(EVENTS).values(
+                camera_id=camera_id,
+                event=linked.SerializeToString(deterministic=True),
+                hash=linked.hash,
+                published=False,
+            )
+        )
+        return linked
+
+    def tell(
+        self, actor: Actor, action: str, camera_id: str, thing: str, details: Mapping[str, str] | None = None
+    ) -> pb.AuditEvent:
+        """Writes one by itself; it is durable when this returns. Raises Unavailable."""
+        with self._database.decide() as connection:
+            return self.add(connection, actor, action, camera_id, thing, details or {})
+
+    def unpublished(self, after: int) -> Sequence[Unpublished]:
+        """The oldest events behind number `after` that are not on the bus yet."""
+        waiting = select(EVENTS.c.id, EVENTS.c.camera_id, EVENTS.c.event).where(
+            not_(EVENTS.c.published), EVENTS.c.id > after
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(waiting.order_by(EVENTS.c.id).limit(_BATCH)).all()
+        return [Unpublished(row.id, row.camera_id, row.event) for row in rows]
+
+    def mark_published(self, numbers: Sequence[int]) -> None:
+        """They are on the bus."""
+        with self._database.write() as connection:
+            connection.execute(update(EVENTS).where(EVENTS.c.id.in_(numbers)).values(published=True))
+
+    def of(self, camera_id: str) -> list[pb.AuditEvent]:
+        """A camera's whole chain, oldest first."""
+        chain = select(EVENTS.c.event).where(EVENTS.c.camera_id == camera_id).order_by(EVENTS.c.id)
+        with self._database.read() as connection:
+            return [pb.AuditEvent.FromString(raw) for raw in connection.execute(chain).scalars()]
+
+    def unbroken(self, camera_id: str) -> bool:
+        """Whether no event of a camera was changed, removed from within or reordered."""
+        return first_break(self.of(camera_id)) is None

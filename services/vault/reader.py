@@ -1,0 +1,281 @@
+"""Reads originals again: in order, across segments, epochs and gaps, with the spans that say what is on them."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from google.protobuf.message import DecodeError
+
+from services.bus.clock import Clock
+from services.schema import pb
+from services.vault.errors import Expired, Missing, Tampered
+from services.vault.hours import HourKeys
+from services.vault.index import LIVE, Segment, SegmentIndex
+from services.vault.segment import unseal
+from services.vault.store import Store
+
+_SPANS_KEPT = 16
+_TOLERATED_US = 2_000_000
+"""Nothing before the first or behind the last picture for less than this is no gap: slow cameras look that seldom."""
+
+_ENDED = {
+    "finished": "the source came to its end",
+    "lost": "the camera broke off",
+    "stopped": "an operator stopped it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """An access unit with its payload inline.
+
+    Attributes:
+        wanted: it lies in the range that was asked for. Others are there for the decoder only, and never to be shown.
+    """
+
+    unit: pb.AccessUnit = field(repr=False)
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one segment holds of the range.
+
+    Attributes:
+        units: in decoding order.
+        spans: all that touch these frames, in the order in which they came. Of those that hold a frame the first
+            counts; a span may be in several pieces. A frame without one was never covered.
+        keyframe: decoding can start here. Otherwise it goes on from the piece before, if no gap lies between.
+    """
+
+    camera_id: str
+    epoch: int
+    number: int
+    start_us: int
+    end_us: int
+    keyframe: bool
+    units: tuple[Unit, ...]
+    spans: tuple[pb.RedactionSpan, ...] = field(repr=False)
+
+    def span_of(self, seq: int) -> pb.RedactionSpan | None:
+        """The span that says what is masked in a frame; None where there is none."""
+        return next((span for span in self.spans if span.first_seq <= seq <= span.last_seq), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A part of the range of which nothing can be given.
+
+    Attributes:
+        start_us, end_us: from the last picture before it to the first behind it; microseconds since 1970.
+        kind: reconnect (a new epoch follows), frames (numbers are missing within an epoch), gone (expired or purged),
+            removed (the index lacks a segment that was there), range (before the first or behind the last picture).
+        why: one sentence.
+        frames: how many are missing, where that is known.
+    """
+
+    start_us: int
+    end_us: int
+    kind: str
+    why: str
+    frames: int | None = None
+
+
+class Opened:
+    """A range that was opened: iterate over it, once or again. Raises Tampered, Unavailable while it goes.
+
+    Args:
+        index: of segments.
+        store: of files.
+        hours: keys.
+        clock: microseconds since 1970.
+        event: the audit event that tells of the opening.
+    """
+
+    def __init__(
+        self,
+        index: SegmentIndex,
+        store: Store,
+        hours: HourKeys,
+        clock: Clock,
+        camera_id: str,
+        start_us: int,
+        end_us: int,
+        event: pb.AuditEvent,
+    ) -> None:
+        self._index, self._store, self._hours, self._clock = index, store, hours, clock
+        self.camera_id, self.start_us, self.end_us, self.event = camera_id, start_us, end_us, event
+        self._spans: OrderedDict[int, tuple[pb.RedactionSpan, ...]] = OrderedDict()
+
+    def __iter__(self) -> Iterator[Piece | Gap]:
+        """Pieces in order of epoch and number; gaps of all kinds between them."""
+        walk = _Walk(self.start_us, self.end_us)
+        for segment in self._index.in_time(self.camera_id, self.start_us, self.end_us):
+            yield from walk.up_to(segment, self._why_ended)
+            if not readable(self._index, segment, self._clock()):
+                walk.lacks(segment)
+                continue
+            try:
+                units = self._units(segment)
+            except (Missing, Expired):
+                if self._is_there(segment):
+                    raise Tampered("A segment's file is not in the store, and nobody has purged it.") from None
+                walk.lacks(segment)
+                continue
+            fresh = walk.unseen(units)
+            yield from walk.gaps(segment, fresh)
+            chosen = _trimmed(fresh, self.start_us, self.end_us)
+            if chosen:
+                yield Piece(
+                    camera_id=self.camera_id,
+                    epoch=segment.epoch,
+                    number=segment.number,
+                    start_us=segment.start_us,
+                    end_us=segment.end_us,
+                    keyframe=chosen[0].unit.keyframe,
+                    units=chosen,
+                    spans=self._spans_of(segment),
+                )
+        yield from walk.rest()
+
+    def _units(self, segment: Segment) -> list[pb.AccessUnit]:
+        try:
+            units = [pb.AccessUnit.FromString(raw) for raw in self._read(segment)]
+        except DecodeError:
+            raise Tampered("A segment holds what is no access unit.") from None
+        if len(units) != segment.messages or any(
+            unit.camera_id != self.camera_id or unit.epoch != segment.epoch for unit in units
+        ):
+            raise Tampered("A segment does not hold what the index says.")
+        return units
+
+    def _spans_of(self, segment: Segment) -> tuple[pb.RedactionSpan, ...]:
+        found: list[pb.RedactionSpan] = []
+        for each in self._index.spans_of(self.camera_id, segment.epoch, segment.first_seq, segment.last_seq):
+            try:
+                spans = self._read_spans(each)
+            except (Missing, Expired):
+                if self._is_there(each):
+                    raise Tampered("A segment's file is not in the store, and nobody has purged it.") from None
+                continue
+            found += (
+                span for span in spans if span.first_seq <= segment.last_seq and span.last_seq >= segment.first_seq
+            )
+        return tuple(found)
+
+    def _read_spans(self, segment: Segment) -> tuple[pb.RedactionSpan, ...]:
+        known = self._spans.get(segment.id)
+        if known is None:
+            try:
+                known = tuple(pb.RedactionSpan.FromString(raw) for raw in self._read(segment))
+            except DecodeError:
+                raise Tampered("A segment holds what is no span.") from None
+            self._spans[segment.id] = known
+            while len(self._spans) > _SPANS_KEPT:
+                self._spans.popitem(last=False)
+        return known
+
+    def _read(self, segment: Segment) -> list[bytes]:
+        """Its messages. Raises Expired, Missing, Tampered, Unavailable."""
+        if segment.salt is None:
+            raise Expired("The key of a segment is gone.")
+        secret = self._hours.open(segment.key)
+        content = self._store.get(segment.name)
+        if hashlib.sha256(content).digest() != segment.sha256:
+            raise Tampered("A segment's file is not the one that was written.")
+        return unseal(secret, segment.salt, segment.place, content)
+
+    def _is_there(self, segment: Segment) -> bool:
+        """Whether the index still says so; it may have gone while this was reading."""
+        now = self._index.again(segment)
+        return now is not None and now.state == LIVE
+
+    def _why_ended(self, epoch: int) -> str:
+        reason = self._index.endings(self.camera_id, [epoch]).get(epoch, "")
+        return _ENDED.get(reason, "nobody said why it broke off")
+
+
+def readable(index: SegmentIndex, segment: Segment, now_us: int) -> bool:
+    """Whether it may be read: it is there, and not past its time unless a legal hold keeps it."""
+    return segment.state == LIVE and (segment.due_us > now_us or index.is_held(segment))
+
+
+class _Walk:
+    """Follows segments along a range and tells what lies between them."""
+
+    def __init__(self, start_us: int, end_us: int) -> None:
+        self._start_us, self._end_us = start_us, end_us
+        self._before: Segment | None = None
+        self._newest_us = start_us
+        self._seen: set[int] = set()  # numbers of frames of this epoch that a later segment could bring again
+        self._newest_seq: int | None = None
+        self._lacking: Gap | None = None
+
+    def up_to(self, segment: Segment, why_ended: Callable[[int], str]) -> Iterator[Gap]:
+        """What lies between the segment before and this one, as the index tells it."""
+        before, self._before = self._before, segment
+        if before is None or before.epoch != segment.epoch:
+            self._seen, self._newest_seq = set(), None
+        if before is None:
+            return
+        if before.epoch != segment.epoch:
+            yield from self._flush()
+            why = why_ended(before.epoch)
+            yield Gap(self._newest_us, segment.start_us, "reconnect", f"A new epoch begins: {why}.")
+        elif segment.number != before.number + 1:
+            yield from self._flush()
+            missing = segment.number - before.number - 1
+            why = f"{missing} segments that were there are not in the index any more."
+            yield Gap(before.end_us, segment.start_us, "removed", why)
+            self._newest_seq = None
+
+    def lacks(self, segment: Segment) -> None:
+        """Notes that a segment is gone."""
+        start_us = self._newest_us if self._lacking is None else self._lacking.start_us
+        frames = segment.messages + (0 if self._lacking is None else self._lacking.frames or 0)
+        self._lacking = Gap(start_us, segment.end_us, "gone", "It has expired, or was purged.", frames)
+        self._newest_us = max(self._newest_us, segment.end_us)
+        self._newest_seq = segment.last_seq
+
+    def unseen(self, units: list[pb.AccessUnit]) -> list[pb.AccessUnit]:
+        """Those that did not come before: two writers that overlapped may both have stored some."""
+        fresh = [unit for unit in units if unit.seq not in self._seen]
+        self._seen = {unit.seq for unit in units}
+        return fresh
+
+    def gaps(self, segment: Segment, units: list[pb.AccessUnit]) -> Iterator[Gap]:
+        """What is missing before these units, and up to the segment's own end."""
+        yield from self._flush()
+        seqs = sorted(unit.seq for unit in units)
+        if seqs:
+            newest = self._newest_seq
+            if newest is not None and seqs[0] > newest + 1:
+                frames = seqs[0] - newest - 1
+                yield Gap(self._newest_us, segment.start_us, "frames", f"{frames} frames never came.", frames)
+            inside = seqs[-1] - seqs[0] + 1 - len(set(seqs))
+            if inside:
+                yield Gap(segment.start_us, segment.end_us, "frames", f"{inside} frames never came.", inside)
+            self._newest_seq = max(seqs[-1], newest or 0)
+        if self._newest_us == self._start_us and segment.start_us > self._start_us + _TOLERATED_US:
+            yield Gap(self._start_us, segment.start_us, "range", "Nothing is kept before this.")
+        self._newest_us = max(self._newest_us, segment.end_us)
+
+    def rest(self) -> Iterator[Gap]:
+        """What lies behind the last one."""
+        yield from self._flush()
+        if self._newest_us + _TOLERATED_US < self._end_us:
+            yield Gap(self._newest_us, self._end_us, "range", "Nothing is kept behind this.")
+
+    def _flush(self) -> Iterator[Gap]:
+        if self._lacking is not None:
+            yield self._lacking
+            self._lacking = None
+
+
+def _trimmed(units: list[pb.AccessUnit], start_us: int, end_us: int) -> tuple[Unit, ...]:
+    """Marks those of the range, and leaves out all behind the last of them."""
+    marked = [Unit(unit, start_us <= unit.captured_us < end_us) for unit in units]
+    while marked and not marked[-1].wanted and marked[-1].unit.captured_us >= end_us:
+        marked.pop()
+    return tuple(marked)
