@@ -24,6 +24,7 @@ from services.cli import (
     sites,
     tail,
     topics,
+    vault,
     watch,
 )
 from services.cli.console import EXIT_CODES, out
@@ -52,6 +53,7 @@ app.add_typer(policies.app, name="policy")
 app.add_typer(models.app, name="models")
 app.add_typer(logo.app, name="logo")
 app.add_typer(keys.app, name="keys")
+app.add_typer(vault.app, name="vault")
 
 
 @app.command()

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from services.runtime.service import MakeStage, Prepare, ServiceSettings
     from services.runtime.stage import Stage
 
-# In the order of the flow. The decoder reads no topic, and the auditor what viewers read: neither has neighbours.
-_ALONE = ("decoder", "auditor")
+# In the order of the flow. The decoder reads no topic, the auditor what viewers read, and the vault what the renderer
+# reads: none of them has neighbours.
+_ALONE = ("decoder", "vault", "auditor")
 _CONSUMING = ("inference", "tracker", "renderer", "encoder")
-SERVICES = ("decoder", *_CONSUMING, "auditor")
+SERVICES = ("decoder", *_CONSUMING, "vault", "auditor")
 
 _BY_ITSELF = {
     "decoder": "the decoder runs by itself: it opens cameras, which must not wait for another stage",
+    "vault": "the vault runs by itself: it waits for its store, and nothing may wait for it",
     "auditor": "the auditor runs by itself: it reads what viewers read, and nothing may wait for it",
 }
 
@@ -39,7 +41,7 @@ def service(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="decoder, inference, tracker, renderer, encoder; renderer+encoder; auditor."
+            metavar="NAME", help="decoder, inference, tracker, renderer, encoder; renderer+encoder; vault; auditor."
         ),
     ],
 ) -> None:

@@ -1,7 +1,7 @@
 """The index's database: SQLite in a file or PostgreSQL, with deadlines, and errors in one sentence."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,9 @@ class Database:
     def forget_erased(self) -> None:
         """Empties what a database keeps beside its tables of rows that were overwritten, as far as it lets us."""
         if self.is_sqlite:
-            with _tells(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+            # Outside of every transaction; while somebody reads, it does what it can.
+            with _tells(), closing(self.engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Ends all connections."""

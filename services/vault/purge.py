@@ -317,6 +317,7 @@ class Purger:
             connection.execute(
                 update(PURGES).where(PURGES.c.done_us.is_(None), ~left.exists()).values(done_us=self._clock())
             )
+        self._database.forget_erased()
 
     def _key_check(self, key: WrappedKey) -> Check:
         try:

@@ -96,7 +96,9 @@ class Bus:
         self.messages: list[Message] = []
         self.offsets = {VIDEO_SOURCE.name: 0, REDACTIONS.name: 0}
 
-    def put(self, *bodies: pb.AccessUnit | pb.RedactionSpan | pb.EndOfStream | pb.AudioUnit, spans: bool = False) -> None:
+    def put(
+        self, *bodies: pb.AccessUnit | pb.RedactionSpan | pb.EndOfStream | pb.AudioUnit, spans: bool = False
+    ) -> None:
         """Appends messages; `spans` sends an end on redactions."""
         for body in bodies:
             redactions = spans or isinstance(body, pb.RedactionSpan)
@@ -183,18 +185,13 @@ def gaps(parts: Iterable[Piece | Gap]) -> list[Gap]:
 def seqs(parts: Iterable[Piece | Gap], *, wanted: bool = False) -> list[tuple[int, int]]:
     """Epoch and number of every frame, in the order given."""
     return [
-        (each.unit.epoch, each.unit.seq)
-        for piece in pieces(parts)
-        for each in piece.units
-        if each.wanted or not wanted
+        (each.unit.epoch, each.unit.seq) for piece in pieces(parts) for each in piece.units if each.wanted or not wanted
     ]
 
 
 def files(vault_folder: Path) -> list[Path]:
     """Files of segments, half written ones too."""
-    return sorted(
-        path for path in vault_folder.rglob("*") if path.is_file() and not path.name.startswith("index.db")
-    )
+    return sorted(path for path in vault_folder.rglob("*") if path.is_file() and not path.name.startswith("index.db"))
 
 
 def expected(epoch: int, numbers: Sequence[int]) -> list[tuple[int, int]]:
