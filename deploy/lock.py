@@ -1,4 +1,4 @@
-"""Writes deploy/requirements.lock, what images install: `python -m deploy.lock`, on Linux x86_64 with Python 3.11.
+"""Writes deploy/requirements*.lock, what images install: `python -m deploy.lock`, on Linux x86_64 with Python 3.11.
 
 Versions and hashes are those that pip chooses for what pyproject.toml asks for, of wheels only: no compiler is needed.
 """
@@ -9,29 +9,50 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "deploy" / "requirements.lock"
+VAULT_LOCK = ROOT / "deploy" / "requirements-vault.lock"
+"""What the vault's image has beside the others."""
 
 _HEAD = "# Made by `python -m deploy.lock` from pyproject.toml, for Linux x86_64 and Python 3.11.\n"
 
 
 def wanted() -> list[str]:
     """The project's own dependencies and what builds its wheel, as pyproject.toml states them."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    return [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    return [*_project()["project"]["dependencies"], *_project()["build-system"]["requires"]]
+
+
+def wanted_by_vault() -> list[str]:
+    """What the vault needs beside that."""
+    extras = _project()["project"]["optional-dependencies"]
+    return [line for name in ("vault", "vault-postgres", "vault-s3") for line in extras[name]]
 
 
 def main() -> None:
-    """Asks pip and writes the file."""
+    """Asks pip and writes the files."""
+    all_images = _chosen(wanted(), ())
+    LOCK.write_text(_HEAD + "".join(all_images), encoding="utf-8")
+    more = set(_chosen([*wanted(), *wanted_by_vault()], [line.split()[0] for line in all_images])) - set(all_images)
+    VAULT_LOCK.write_text(_HEAD + "".join(sorted(more, key=str.lower)), encoding="utf-8")
+
+
+def _project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def _chosen(packages: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Lines of what pip would install, with the versions of those that are known already."""
     with tempfile.TemporaryDirectory() as scratch:
-        report = Path(scratch) / "report.json"
+        report, constraints = Path(scratch) / "report.json", Path(scratch) / "constraints.txt"
+        constraints.write_text("\n".join(known), encoding="utf-8")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
-        command += ["--only-binary", ":all:", "--report", str(report), *wanted()]
+        command += ["--only-binary", ":all:", "--report", str(report), "--constraint", str(constraints), *packages]
         subprocess.run(command, check=True, env=os.environ | {"PIP_FIND_LINKS": ""})  # noqa: S603, ours
-        chosen = json.loads(report.read_text())["install"]
-    LOCK.write_text(_HEAD + "".join(sorted(map(_line, chosen), key=str.lower)), encoding="utf-8")
+        return sorted(map(_line, json.loads(report.read_text())["install"]), key=str.lower)
 
 
 def _line(package: dict[str, dict[str, dict[str, dict[str, str]]]]) -> str:

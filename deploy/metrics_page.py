@@ -20,8 +20,8 @@ RULES = ROOT / "deploy" / "prometheus" / "rules.yaml"
 
 _SUFFIXES = {"counter": "_total"}
 _PARTS = {"histogram": ("_bucket", "_sum", "_count")}
-# Programs, and what runs inside Triton.
-_NOT_HERE = ("__main__", ".triton_model")
+# Programs, and what runs inside Triton or alembic.
+_NOT_HERE = ("__main__", ".triton_model", ".migrations.env")
 _PROCESS = ("process_", "python_")
 
 

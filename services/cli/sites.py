@@ -19,6 +19,8 @@ EPILOG = f"""[bold]Examples[/]
 
 [green]veil run shop.yaml --check[/]  only say what is wrong with the file
 
+[green]VEIL_KEYS_FOLDER=keys veil run shop.yaml --vault originals[/]  keep originals too; veil vault --help
+
 docs/policy.md shows a site file.
 
 {EXIT_CODES}"""
@@ -43,6 +45,14 @@ def run(
     models: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the models are; VEIL_MODELS or the usual place.")
     ] = None,
+    vault: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep originals there, encrypted with the keys of VEIL_KEYS_FOLDER, of cameras whose policy says "
+            "`originals: keep`.",
+        ),
+    ] = None,
     json_logs: Annotated[bool, typer.Option("--json-logs", metavar="", help="Log as JSON, one object a line.")] = False,
 ) -> None:
     """Masks the cameras of a site file, live, until it is stopped."""
@@ -60,7 +70,7 @@ def run(
     configure_logs("DEBUG" if debugging() else "INFO", as_json=json_logs)
     status = (lambda _: None) if quiet else _Status()
     with stop_on_signals() as stop:
-        run_site(loaded, stop, status, health_port, models)
+        run_site(loaded, stop, status, health_port, models, vault=vault)
 
 
 class _Status:

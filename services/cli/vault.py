@@ -23,8 +23,8 @@ _P = ParamSpec("_P")
 app = typer.Typer(
     help="Originals in the vault: what is kept, what goes, what a legal hold keeps, and the proof of it.\n\n"
     "A camera's originals are kept where its policy says [green]originals: keep[/], for [green]retention_hours[/], "
-    "encrypted under a key for each camera and hour. What is past its time can't be read by anyone: its key goes first. "
-    "Everything done here needs a purpose, and is an event on the topic audit.\n\n"
+    "encrypted under a key for each camera and hour. What is past its time can't be read by anyone: its key goes "
+    "first. Everything done here needs a purpose, and is an event on the topic audit.\n\n"
     "The vault is that of VEIL_VAULT_STORE (and VEIL_VAULT_INDEX), its keys those of VEIL_KEYS_FOLDER: "
     "services/vault/README.md tells more.",
     no_args_is_help=True,

@@ -16,6 +16,7 @@ from services.encoder.process import targets_of
 from services.inference.load import load_detectors
 from services.policy.site import Site
 from services.runtime.health import HealthServer
+from services.runtime.stage import Stage
 
 _TURN_S = 0.2
 _STOP_S = 20.0
@@ -30,6 +31,7 @@ def run_site(
     health_port: int | None = None,
     models_dir: Path | None = None,
     detectors: Mapping[str, Detector] | None = None,
+    vault: Path | None = None,
 ) -> None:
     """Runs every camera of the site until `stop` is set, or until all have ended where all are files.
 
@@ -40,6 +42,7 @@ def run_site(
         health_port: serves /live, /ready and /metrics there on loopback; None for no server.
         models_dir: where the models are, None for the usual place.
         detectors: used instead of the installed ones.
+        vault: folder that keeps the originals of cameras whose policies say so; None keeps none.
 
     Raises RunError with one sentence and an exit code. A broken output or camera doesn't end the others: it is logged,
     and told at the end.
@@ -49,7 +52,8 @@ def run_site(
         if camera.id not in targets:
             raise RunError(f"camera {camera.id} has no outputs: say where its masked pictures go", ExitCode.USAGE)
     found = detectors if detectors is not None else _detectors(site, models_dir)
-    parts = embedded_line(cameras_of(site), site.book, targets, found, _DETECTOR_TIMEOUT_S)
+    keeping = None if vault is None else _vault(site, vault)
+    parts = embedded_line(cameras_of(site), site.book, targets, found, _DETECTOR_TIMEOUT_S, vault=keeping)
     try:
         health = nullcontext() if health_port is None else closing(HealthServer(parts.line.heartbeats, health_port))
         with health:
@@ -66,6 +70,25 @@ def run_site(
     for failures, code in ((parts.decoder.failures, ExitCode.INPUT), (parts.encoder.failures, ExitCode.OUTPUT)):
         if failures:
             raise RunError("; ".join(f"camera {camera}: {why}" for camera, why in sorted(failures.items())), code)
+
+
+def _vault(site: Site, folder: Path) -> Stage:
+    """What keeps originals in a folder, under the keys of VEIL_KEYS_…; masking never waits for it."""
+    if not any(policy.originals == "keep" for policy in site.policies.values()):
+        raise RunError("a vault is asked for, and no camera's policy says `originals: keep`", ExitCode.USAGE)
+    try:
+        # Here, because a site without a vault does without SQLAlchemy.
+        from services.vault import VaultError, VaultSettings, open_vault
+        from services.vault.stage import VaultStage
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        raise RunError(f"a vault needs the package {package}: pip install 'veil[vault]'", ExitCode.USAGE) from error
+    try:
+        vault = open_vault(VaultSettings(store=str(folder), index="", when_full="shed"))
+        # Payloads are in the clear on a bus of one process.
+        return VaultStage(vault, site.book, opener=None)
+    except VaultError as error:
+        raise RunError(str(error).removesuffix("."), ExitCode.USAGE) from error
 
 
 def _detectors(site: Site, models_dir: Path | None) -> Mapping[str, Detector]:

@@ -91,6 +91,7 @@ def embedded_line(
     detectors: Mapping[str, Detector],
     detector_timeout_s: float,
     listener: Listener | None = None,
+    vault: Stage | None = None,
 ) -> EmbeddedLine:
     """The whole line in one process, not started yet.
 
@@ -101,10 +102,15 @@ def embedded_line(
         detectors: by the name that policies use.
         detector_timeout_s: deadline of one detector call; a file can wait longer than a live camera.
         listener: reads along.
+        vault: keeps originals.
     """
     inference = InferenceStage(InferenceSettings(timeout_s=detector_timeout_s, in_flight_mb=_DETECT_MB), detectors)
-    between = (inference, TrackerStage(TrackerSettings(), policies))
-    return _line(cameras, policies, policies, targets, between, _with(_READERS, listener))
+    between: tuple[Stage, ...] = (inference, TrackerStage(TrackerSettings(), policies))
+    readers = _with(_READERS, listener)
+    if vault is not None:
+        between = (*between, vault)
+        readers = {**readers, **{topic: (*readers[topic], vault.name) for topic in vault.inputs}}
+    return _line(cameras, policies, policies, targets, between, readers)
 
 
 def told_line(

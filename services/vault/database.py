@@ -43,7 +43,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads. Raises Unavailable."""
-        with _tells(), self.engine.connect().execution_options(veil_reads=True) as connection, connection.begin():
+        with _tells(), self.engine.connect().execution_options(only_reads=True) as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -158,7 +158,7 @@ def _set_up(connection: Any, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     """Who will write says so at once: SQLite can't make a writer of a reader while another one writes."""
-    reads = connection.get_execution_options().get("veil_reads")
+    reads = connection.get_execution_options().get("only_reads")
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 

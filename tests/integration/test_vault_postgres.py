@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -167,10 +168,8 @@ def test_holds_and_purges_that_meet_never_both_win(index: str, tmp_path: Path) -
         held.append(vault.purger.hold(CAMERA, START_US, START_US + HOUR_US, KIM)[1])
 
     def purge() -> None:
-        try:
+        with suppress(Held, Missing):
             vault.purger.order(CAMERA, START_US, START_US + HOUR_US, KIM)
-        except (Held, Missing):
-            pass
 
     threads = [threading.Thread(target=work) for work in (purge, hold, purge)]
     for thread in threads:

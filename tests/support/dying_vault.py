@@ -68,7 +68,7 @@ class Steps:
             self()
 
     def _commit(self, connection: Connection) -> None:
-        if not connection.get_execution_options().get("veil_reads"):
+        if not connection.get_execution_options().get("only_reads"):
             self()
 
     def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests, out of an installed Debian package; it is started for nobody else and keeps nothing."""
+"""A PostgreSQL server for tests, out of an installed Debian package: it is theirs alone and keeps nothing."""
 
 import os
 import shutil

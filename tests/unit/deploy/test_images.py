@@ -164,12 +164,14 @@ def test_the_broker_is_the_stacks_broker_under_another_name() -> None:
     assert lines["super.users"] == "User:admin;User:CN=kafka"
 
 
-def test_images_install_what_the_project_asks_for() -> None:
-    locked = dict(re.findall(r"(?m)^([\w.-]+)==(\S+) --hash=sha256:[0-9a-f]{64}$", lock.LOCK.read_text()))
-    assert len(locked) == len(lock.LOCK.read_text().splitlines()) - 1
+@pytest.mark.parametrize(("file", "packages"), [(lock.LOCK, lock.wanted()), (lock.VAULT_LOCK, lock.wanted_by_vault())])
+def test_images_install_what_the_project_asks_for(file: Path, packages: list[str]) -> None:
+    locked = dict(re.findall(r"(?m)^([\w.-]+)==(\S+) --hash=sha256:[0-9a-f]{64}$", file.read_text()))
+    assert len(locked) == len(file.read_text().splitlines()) - 1
     names = {name.lower().replace("_", "-"): number for name, number in locked.items()}
-    for line in lock.wanted():
+    for line in packages:
         wanted = Requirement(line)
         assert wanted.specifier.contains(names[wanted.name.lower()]), f"run: python -m deploy.lock ({line})"
     assert "--require-hashes" in stages()["build"]
+    assert f"--require-hashes \\\n        -r {lock.VAULT_LOCK.name}" in stages()["vault-packages"]
     assert f"ARG VERSION={services.__version__}" in _DOCKERFILE
