@@ -181,6 +181,22 @@ def test_holds_and_purges_that_meet_never_both_win(index: str, tmp_path: Path) -
     vault.close()
 
 
+@pytest.mark.parametrize("decision", ["hold", "purge"])
+def test_who_decides_waits_for_who_is_deciding(index: str, tmp_path: Path, decision: str) -> None:
+    vault, bus = make_vault(tmp_path, index=index), Bus()
+    minutes(bus, 10)
+    store(vault, bus)
+    decide = vault.purger.hold if decision == "hold" else vault.purger.order
+    thread = threading.Thread(target=decide, args=(CAMERA, START_US, START_US + HOUR_US, KIM))
+    with vault.database.decide():
+        thread.start()
+        thread.join(1)
+        assert thread.is_alive()
+    thread.join(30)
+    assert not thread.is_alive()
+    vault.close()
+
+
 def test_a_stretch_written_while_its_hour_is_purged_can_be_read(index: str, tmp_path: Path) -> None:
     """A key that a purge destroys must not be one that a segment is being written under."""
     vault, bus = make_vault(tmp_path, index=index, segment_s=1), Bus()

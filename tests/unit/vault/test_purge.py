@@ -181,6 +181,28 @@ def test_purged_originals_that_come_again_stay_purged(tmp_path: Path) -> None:
     assert len(rows(vault, KEYS.c.id)) == 2
 
 
+def test_a_key_that_a_purge_destroys_is_none_that_a_segment_is_written_under(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The purge comes between taking the hour's key and noting the file."""
+    clock = Clock()
+    vault = filled(tmp_path, clock, 10)
+    ask, purged = vault.index.next_number, threading.Event()
+
+    def purging(*lane: object) -> int:
+        if not purged.is_set():
+            purged.set()
+            vault.purger.order(CAMERA, START_US, START_US + HOUR_US, KIM)
+        return ask(*lane)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(vault.index, "next_number", purging)
+    more = Bus()
+    minutes(more, 10, first=100)
+    store(vault, more, clock)
+    assert purged.is_set()
+    assert seqs(opened(vault)) == expected(START_US, range(100, 200))
+
+
 def test_a_proof_names_everything_and_looks_again(tmp_path: Path) -> None:
     clock = Clock()
     vault = filled(tmp_path, clock)
