@@ -186,7 +186,9 @@ def test_a_key_that_a_purge_destroys_is_none_that_a_segment_is_written_under(
 ) -> None:
     """The purge comes between taking the hour's key and noting the file."""
     clock = Clock()
-    vault = filled(tmp_path, clock, 10)
+    vault, bus = make_vault(tmp_path, clock, threads=1), Bus()
+    minutes(bus, 10)
+    store(vault, bus, clock)
     ask, purged = vault.index.next_number, threading.Event()
 
     def purging(*lane: object) -> int:

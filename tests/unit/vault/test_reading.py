@@ -132,7 +132,7 @@ def test_a_day_is_found_in_well_under_a_second(tmp_path: Path) -> None:
     began = time.process_time()
     assert len(list(vault.index.in_time("c1", begin + day, begin + day + 60 * SECOND_US))) == 6
     minute = time.process_time() - began
-    assert took < 2, "measured 0.2 s of CPU"
+    assert took < 2, "measured 0.3 to 0.4 s of CPU"
     assert minute < took / 5
 
 
