@@ -13,6 +13,7 @@ import typer
 from services import __version__
 from services.cli import (
     audit,
+    disclose,
     keys,
     logo,
     models,
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.command("redact", epilog=redact.EPILOG)(redact.redact)
 app.command("audit", epilog=audit.EPILOG)(audit.audit)
+app.command("verify", epilog=disclose.VERIFY_EPILOG)(disclose.verify)
 app.command("run", epilog=sites.EPILOG)(sites.run)
 app.command("tail", epilog=tail.EPILOG)(tail.tail)
 app.command("watch", epilog=watch.EPILOG)(watch.watch)
@@ -49,6 +51,7 @@ app.command("plan", epilog=planning.PLAN_EPILOG)(planning.plan)
 app.command("simulate", epilog=planning.SIMULATE_EPILOG)(planning.simulate)
 app.command("service", epilog=service.EPILOG)(service.service)
 app.add_typer(review.app, name="review")
+app.add_typer(disclose.app, name="disclose")
 app.add_typer(policies.app, name="policy")
 app.add_typer(models.app, name="models")
 app.add_typer(logo.app, name="logo")
