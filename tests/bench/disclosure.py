@@ -25,7 +25,9 @@ def main() -> None:
     frames = parser.parse_args().seconds * FPS
     street = _street()
     with tempfile.TemporaryDirectory() as folder:
-        units = film(Path(folder) / "film.mp4", frames, size=SIZE, painter=lambda number, *_: _paint(street, number))
+        units = film(
+            Path(folder) / "film.mp4", frames, size=SIZE, crf=23, painter=lambda number, *_: _paint(street, number)
+        )
         spans = []
         for first in range(0, frames, 5):
             last = min(first + 4, frames - 1)
@@ -39,9 +41,10 @@ def main() -> None:
         size = (Path(folder) / "video-1.mp4").stat().st_size
     part = done.parts[0]
     seconds = frames / FPS
+    source = sum(len(unit.inline) for unit in units) * 8 / seconds / 1e6
     print(f"{SIZE[0]}×{SIZE[1]}, {FPS} frames a second, {OTHERS} masked, {part.open} of {part.frames} frames open")
     print(f"{seconds:.0f} s of film in {spent:.1f} s of CPU: {seconds / spent:.1f} times real time on one core")
-    print(f"{spent / frames * 1000:.1f} ms a frame, {size * 8 / seconds / 1e6:.1f} Mbit/s")
+    print(f"{spent / frames * 1000:.1f} ms a frame; {source:.1f} Mbit/s in, {size * 8 / seconds / 1e6:.1f} Mbit/s out")
 
 
 def _street() -> NDArray[np.uint8]:

@@ -107,6 +107,7 @@ def film(
     camera: str = "gate",
     b_frames: int = 2,
     size: tuple[int, int] = SIZE,
+    crf: int = 10,
     painter: Callable[[int, int, int], NDArray[np.uint8]] = paint,
 ) -> list[pb.AccessUnit]:
     """The access units of a film, in decoding order, good enough that pixels can be compared."""
@@ -116,7 +117,7 @@ def film(
         stream.pix_fmt = "yuv420p"
         stream.codec_context.gop_size = 25
         stream.codec_context.thread_count = 1
-        stream.options = {"crf": "10", "preset": "veryfast", "bf": str(b_frames), "sc_threshold": "0"}
+        stream.options = {"crf": str(crf), "preset": "veryfast", "bf": str(b_frames), "sc_threshold": "0"}
         for number in range(frames):
             picture = painter(number, *size)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
