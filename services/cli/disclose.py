@@ -359,6 +359,16 @@ def download(
 
 @app.command()
 @_tells
+def letter(
+    request_id: _Id, to: Annotated[Path, typer.Option(metavar="PATH", help="Where the page goes (HTML).")]
+) -> None:
+    """Writes the refusal or postponement of a request with its reason, as a page for whoever asked."""
+    to.write_text(_desk(_settings()).letter(request_id), encoding="utf-8")
+    say(str(to))
+
+
+@app.command()
+@_tells
 def expire() -> None:
     """Takes back packages whose time is over, and removes what ended requests left behind; to be run every day."""
     from services.disclosure.request import Actor

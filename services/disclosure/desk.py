@@ -19,7 +19,7 @@ from services.disclosure import request as steps
 from services.disclosure.errors import Invalid, NotAllowed, Unavailable
 from services.disclosure.find import Found, Search, find, thumbnails
 from services.disclosure.footage import Footage
-from services.disclosure.package import ACCOUNT, House, pack
+from services.disclosure.package import ACCOUNT, House, letter, pack
 from services.disclosure.parts import sha256_of
 from services.disclosure.render import Job, Rendered, render
 from services.disclosure.request import ENDED, Action, Actor, Correction, Request, Sight
@@ -235,6 +235,10 @@ class Desk:
         for request in self.store.list(*ENDED):
             self._clear(request)
         return done
+
+    def letter(self, request_id: str) -> str:
+        """The newest refusal or postponement of a request, as a page for whoever asked."""
+        return letter(self.store.get(request_id), self._office.house)
 
     def due_within(self, days: int) -> Sequence[Request]:
         """Requests without an answer that are due within so many days, or late."""

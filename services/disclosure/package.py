@@ -100,7 +100,7 @@ def cover(request: Request, rendered: Rendered, at_us: int, house: House, key: s
     for part in rendered.parts:
         masks.update(part.masks)
         closed.update(part.closed)
-    return _template().render(
+    return _template("cover.html.j2").render(
         r=request,
         rules=rule_set(request.rules),
         parts=rendered.parts,
@@ -114,6 +114,17 @@ def cover(request: Request, rendered: Rendered, at_us: int, house: House, key: s
         house=house,
         key=key,
         version=__version__,
+    )
+
+
+def letter(request: Request, house: House) -> str:
+    """The newest refusal or postponement with its reason, as one HTML page. Raises Invalid where there is neither."""
+    told = (step for step in reversed(request.history) if step.action in (Action.REFUSE, Action.POSTPONE))
+    step = next(told, None)
+    if step is None:
+        raise Invalid(f"The request {request.id} was neither refused nor put off.")
+    return _template("letter.html.j2").render(
+        r=request, step=step, refused=step.action is Action.REFUSE, rules=rule_set(request.rules), house=house
     )
 
 
@@ -229,8 +240,8 @@ def _length(ms: int) -> str:
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update({"clock": _clock, "minutes": _length})
-    source = (resources.files("services.disclosure") / "cover.html.j2").read_text(encoding="utf-8")
+    source = (resources.files("services.disclosure") / name).read_text(encoding="utf-8")
     return environment.from_string(source)

@@ -13,7 +13,7 @@ import pytest
 from services.disclosure import request as steps
 from services.disclosure.canonical import canonical
 from services.disclosure.errors import Invalid, Unavailable
-from services.disclosure.package import House, pack
+from services.disclosure.package import House, letter, pack
 from services.disclosure.parts import Part, Stretch, sha256_of
 from services.disclosure.render import Lack, Rendered
 from services.disclosure.request import Request, State
@@ -236,6 +236,18 @@ def test_the_cover_sheet_tells_what_why_and_how_to_check_it(package: Path) -> No
     assert "kim" not in page
     assert "src=" not in page
     assert "http" not in page.replace('http-equiv="Content-Security-Policy"', "")
+
+
+@pytest.mark.parametrize("state", [State.REFUSED, State.POSTPONED])
+def test_a_refusal_and_a_postponement_are_letters_with_their_reason(state: State) -> None:
+    page = letter(brought_to(state), House("The City of Example"))
+
+    assert "asked at the counter" in page
+    assert ("refused" in page) == (state is State.REFUSED)
+    assert ("2026-11-01" in page) == (state is State.POSTPONED)
+    assert "kim" not in page
+    with pytest.raises(Invalid):
+        letter(brought_to(State.FILED), House())
 
 
 def test_the_manifest_names_nobody(package: Path) -> None:
