@@ -15,7 +15,7 @@ import onnx
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelDynamicBatching, ModelInstanceGroup, ModelQueuePolicy
 
-from services.detect.catalogue import ModelMissing, catalogue, read_model
+from services.detect.catalogue import catalogue, read_model
 from services.detect.triton import MAX_BATCH, STAMP
 
 Backend = Literal["python", "onnxruntime", "onnxruntime-cpu", "tensorrt"]
@@ -60,15 +60,12 @@ def write_repository(
 
 
 def installed_names(models_dir: Path) -> list[str]:
-    """The line's models that are installed or come with Veil. Raises ModelMissing if there are none."""
-    names = [
+    """The line's models that are installed or come with Veil."""
+    return [
         name
         for name, entry in catalogue().models.items()
         if not all(detector.startswith("audit-") for detector in entry.finds) and entry.path(models_dir).exists()
     ]
-    if not names:
-        raise ModelMissing("no model is installed: run `veil models install`")
-    return names
 
 
 def write_model(folder: Path, model: bytes, stamp: str, backend: Backend, instances: int = INSTANCES) -> None:

@@ -161,7 +161,7 @@ def test_i4_pictures_that_are_not_masked_are_refused_before_anything_connects(
     ("arguments", "told"),
     [
         (["video.rendered"], "video.rendered lies between two stages: tail video.redacted"),
-        (["tracks"], "tracks: no such topic; there are video.source,"),
+        (["tracks"], "tracks: no such topic; there are cameras, video.source,"),
         (["video.redacted"], "one camera's video at a time: --camera ID"),
         (["video.redacted", "-c", "a", "-c", "b"], "one camera's video at a time"),
         (["video.redacted", "-c", "a", "--format", "jsonl"], "video has the formats ts, h264, mp4, mkv, not jsonl"),
