@@ -92,6 +92,10 @@ stack-status: $(STAMP) ## what of the stack runs where
 k8s-check: $(STAMP) ## every overlay and all 512 combinations of components: built, valid by the schemas of Kubernetes and the operators
 	VEIL_REQUIRE_SERVERS=1 VEIL_K8S_ALL=1 $(BIN)/python -m pytest tests/k8s
 
+.PHONY: k8s-cluster-check
+k8s-cluster-check: $(STAMP) ## every overlay on a real control plane with played nodes; builds Kubernetes the first time; ARGS: --help
+	$(BIN)/python -m k8s.tools.cluster $(ARGS)
+
 IMAGES := decoder inference tracker renderer encoder renderer-encoder vault auditor cli
 .PHONY: images
 images: ## container images veil-decoder, veil-inference, …; needs Docker with BuildKit
