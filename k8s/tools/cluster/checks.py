@@ -147,22 +147,22 @@ def _refusal_of_pod(kubectl: Kubectl, user: int) -> str:
 
 def _refuses_to_evict_more_than_budgets_allow(kubectl: Kubectl) -> str:
     """With no node that takes pods, so that none comes back in time to pay for the next."""
-    refused = 0
+    budgets = _settled_budgets(kubectl)
+    if not budgets:
+        raise Broken("no workload has a disruption budget")
     with _cordoned(kubectl, _EVERY_NODE):
-        for name, budget in _settled_budgets(kubectl).items():
+        for name, budget in budgets.items():
             pods = [pod for pod in ready(kubectl) if workload(pod) == name]
             allowed = budget["status"]["disruptionsAllowed"]
-            said = [_refusal_of_eviction(kubectl, pod) for pod in pods[: allowed + 1]]
-            if any(said[:allowed]):
-                raise Broken(f"{name} may lose {allowed}, but an eviction was refused: {said}")
-            if len(said) > allowed:
-                refused += 1
-                if _BEYOND not in said[allowed]:
-                    raise Broken(f"{name} may lose {allowed}, and lost one more: {said[allowed] or 'it was evicted'}")
+            if allowed >= len(pods):
+                raise Broken(f"the budget of {name} gives all of its {len(pods)} pods away")
+            *taken, refused = [_refusal_of_eviction(kubectl, pod) for pod in pods[: allowed + 1]]
+            if any(taken):
+                raise Broken(f"{name} may lose {allowed}, but an eviction was refused: {taken}")
+            if _BEYOND not in refused:
+                raise Broken(f"{name} may lose {allowed}, and lost one more: {refused or 'it was evicted'}")
     wait_until_ready(kubectl)
-    if not refused:
-        raise Broken("no workload has more pods than its budget gives away")
-    return f"evictions beyond the budget are refused (429) for each of {refused} workloads"
+    return f"evictions beyond the budget are refused (429) for each of {len(budgets)} workloads"
 
 
 def _refusal_of_eviction(kubectl: Kubectl, pod: Object) -> str:
