@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import lzma
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +18,11 @@ from services.disclosure.signing import fingerprint, is_signed, read_public
 FORMAT = "veil disclosure 1"
 MANIFEST, SIGNATURE, PUBLIC_KEY = "manifest.json", "manifest.sig", "public-key.pem"
 
+_UNREADABLE = (
+    *(OSError, EOFError, NotImplementedError, RuntimeError, ValueError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""What reading a file of a zip that somebody damaged on purpose may raise."""
 _SMALL_MAX = 16 << 20
 _FILES_MAX = 10_000
 _BLOCK = 1 << 20
@@ -155,7 +162,7 @@ def _digest(package: _Package, name: str, most: int) -> str:
             while left > 0 and (block := file.read(min(_BLOCK, left))):
                 digest.update(block)
                 left -= len(block)
-    except (OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError):
+    except _UNREADABLE:
         return ""
     return digest.hexdigest()
 
@@ -164,7 +171,7 @@ def _small(package: _Package, name: str) -> bytes:
     try:
         with package.open(name) as file:
             content = file.read(_SMALL_MAX + 1)
-    except (OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError):
+    except _UNREADABLE:
         return b""
     return content if len(content) <= _SMALL_MAX else b""
 

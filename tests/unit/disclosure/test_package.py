@@ -163,6 +163,20 @@ def test_a_link_in_place_of_a_file_is_named(package: Path, tmp_path: Path) -> No
     assert verify(folder).faults == ["video-1.mp4: was changed."]
 
 
+@pytest.mark.parametrize("way", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("name", ["cover.html", "manifest.json"])
+def test_a_zip_whose_packing_is_damaged_is_told_like_any_other_change(package: Path, way: int, name: str) -> None:
+    repacked = package.with_name("repacked.zip")
+    with zipfile.ZipFile(package) as archive, zipfile.ZipFile(repacked, "w", way) as other:
+        for each in archive.namelist():
+            other.writestr(each, archive.read(each))
+        start, size = other.getinfo(name).header_offset + 30 + len(name), other.getinfo(name).compress_size
+    damaged = bytearray(repacked.read_bytes())
+    damaged[start : start + size] = b"\xff" * size
+    repacked.write_bytes(damaged)
+    assert any(fault.startswith(f"{name}: was changed") for fault in verify(repacked).faults)
+
+
 def test_a_zip_that_unpacks_to_far_more_than_it_says_is_not_unpacked(package: Path) -> None:
     folder = unpacked(package)
     with (folder / "video-1.mp4").open("wb") as file:
