@@ -29,6 +29,7 @@ from services.cli import (
     watch,
 )
 from services.cli.console import EXIT_CODES, out
+from services.cli.disclose import verify
 
 app = typer.Typer(
     name="veil",
@@ -42,7 +43,7 @@ app = typer.Typer(
 )
 app.command("redact", epilog=redact.EPILOG)(redact.redact)
 app.command("audit", epilog=audit.EPILOG)(audit.audit)
-app.command("verify", epilog=disclose.VERIFY_EPILOG)(disclose.verify)
+app.command("verify", epilog=verify.VERIFY_EPILOG)(verify.verify)
 app.command("run", epilog=sites.EPILOG)(sites.run)
 app.command("tail", epilog=tail.EPILOG)(tail.tail)
 app.command("watch", epilog=watch.EPILOG)(watch.watch)

@@ -15,15 +15,16 @@ from zoneinfo import ZoneInfo
 from pydantic import TypeAdapter, ValidationError
 
 from services.bus.clock import Clock, now_us
-from services.disclosure import request as steps
+from services.disclosure import steps
 from services.disclosure.errors import Invalid, NotAllowed, Unavailable
 from services.disclosure.find import Found, Search, find, thumbnails
 from services.disclosure.footage import Footage
 from services.disclosure.package import ACCOUNT, House, letter, pack
 from services.disclosure.parts import sha256_of
 from services.disclosure.render import Job, Rendered, render
-from services.disclosure.request import ENDED, Action, Actor, Correction, Request, Sight
+from services.disclosure.request import Actor, Correction, Request, Sight
 from services.disclosure.signing import SigningKeys
+from services.disclosure.states import ENDED, Action
 from services.disclosure.store import RequestStore
 from services.policy.model import Policy
 

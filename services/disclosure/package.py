@@ -20,8 +20,9 @@ from services.disclosure.deadlines import rule_set
 from services.disclosure.errors import Invalid, Unavailable
 from services.disclosure.parts import Part, sha256_of
 from services.disclosure.render import Lack, Rendered
-from services.disclosure.request import Action, Request
+from services.disclosure.request import Request
 from services.disclosure.signing import fingerprint, public_pem
+from services.disclosure.states import Action
 from services.disclosure.verify import FORMAT, MANIFEST, PUBLIC_KEY, SIGNATURE
 
 COVER = "cover.html"

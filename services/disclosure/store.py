@@ -16,7 +16,9 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 
 from services.audit_chain import chained, first_break
 from services.disclosure.errors import Conflict, Invalid, Unavailable, Unknown
-from services.disclosure.request import ANSWERED, Request, State, audit_event
+from services.disclosure.events import audit_event
+from services.disclosure.request import Request
+from services.disclosure.states import ANSWERED, State
 from services.disclosure.tables import EVENTS, METADATA, REQUESTS, SCHEMA, VERSION
 from services.schema import pb
 

@@ -3,8 +3,9 @@
 from datetime import date
 from typing import Any
 
-from services.disclosure import request as steps
-from services.disclosure.request import Actor, Request, Sight, State
+from services.disclosure import steps
+from services.disclosure.request import Actor, Request, Sight
+from services.disclosure.states import State
 from services.policy.model import Kind
 
 DAY_US = 24 * 3600 * 1_000_000

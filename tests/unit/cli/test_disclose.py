@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 pytest.importorskip("sqlalchemy")
 
 from services.cli import app
-from services.cli import disclose as command
+from services.cli.disclose import office
+from services.disclosure import opening
 from services.policy.model import Policy
 from tests.support.own_footage import SEES, Footage, film, luma, pieces, truth
 
@@ -21,8 +22,8 @@ def set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(f"VEIL_DISCLOSURE_{name.upper()}", str(tmp_path / name))
     monkeypatch.setenv("COLUMNS", "200")
     footage = Footage({"gate": list(pieces(film(tmp_path / "film.mp4", 50), truth(50)))})
-    monkeypatch.setattr(command, "_vault", lambda: footage)
-    monkeypatch.setattr(command, "_policies", lambda _: {SEES.fingerprint: SEES})
+    monkeypatch.setattr(office, "vault", lambda: footage)
+    monkeypatch.setattr(opening, "policies_in", lambda _: {SEES.fingerprint: SEES})
     return tmp_path
 
 
@@ -86,6 +87,6 @@ def test_without_settings_the_variables_are_named(monkeypatch: pytest.MonkeyPatc
 
 def test_policies_are_read_from_their_folder(tmp_path: Path) -> None:
     (tmp_path / "gate.yaml").write_text("kinds: [person]\n")
-    (found,) = command._policies(tmp_path).values()
+    (found,) = opening.policies_in(tmp_path).values()
     assert isinstance(found, Policy)
     assert found.name == "gate"

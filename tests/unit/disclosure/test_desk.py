@@ -11,8 +11,9 @@ pytest.importorskip("sqlalchemy")
 from services.disclosure.desk import Desk, Office
 from services.disclosure.errors import Conflict, Invalid, NotAllowed, Unavailable
 from services.disclosure.package import House
-from services.disclosure.request import Actor, Correction, Request, State
+from services.disclosure.request import Actor, Correction, Request
 from services.disclosure.signing import SigningKeys
+from services.disclosure.states import State
 from services.disclosure.store import RequestStore
 from services.disclosure.verify import verify
 from services.policy.model import Kind

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from services.disclosure import request as steps
+from services.disclosure import steps
 from services.disclosure.canonical import canonical
 from services.disclosure.errors import Invalid, Unavailable
 from services.disclosure.package import House, letter, pack
 from services.disclosure.parts import Part, Stretch, sha256_of
 from services.disclosure.render import Lack, Rendered
-from services.disclosure.request import Request, State
+from services.disclosure.request import Request
 from services.disclosure.signing import SigningKeys, fingerprint, public_pem
+from services.disclosure.states import State
 from services.disclosure.verify import PackageError, verify
 from tests.support.disclosures import DAY_US, EPOCH, OFFICER, START_US, brought_to
 

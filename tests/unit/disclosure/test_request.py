@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from services.disclosure import request as steps
+from services.disclosure import steps
 from services.disclosure.errors import DisclosureError, Invalid, NotAllowed
-from services.disclosure.request import Action, Actor, Correction, Request, Sight, State, audit_event
+from services.disclosure.events import audit_event
+from services.disclosure.request import Actor, Correction, Request, Sight
+from services.disclosure.states import Action, State
 from services.policy.model import Kind
 from tests.support.disclosures import ADMIN, APPROVER, DAY_US, EPOCH, FACE, OFFICER, START_US, brought_to, filed
 

@@ -9,9 +9,10 @@ import pytest
 
 pytest.importorskip("sqlalchemy")
 
-from services.disclosure import request as steps
+from services.disclosure import steps
 from services.disclosure.errors import Conflict, DisclosureError, Invalid, Unavailable, Unknown
-from services.disclosure.request import Actor, State
+from services.disclosure.request import Actor
+from services.disclosure.states import State
 from services.disclosure.store import RequestStore
 from tests.support.disclosures import APPROVER, DAY_US, OFFICER, START_US, brought_to, filed
 
