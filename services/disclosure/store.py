@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Connection, insert, select, update
 
-from services.audit_chain import chained, first_break
+from services.audit.rows import EventRows, Unpublished
+from services.audit_chain import first_break
 from services.disclosure.errors import Conflict, Invalid, Unavailable, Unknown
 from services.disclosure.events import audit_event
 from services.disclosure.request import Request
@@ -21,6 +22,9 @@ from services.sql import Database, Words, parsed
 
 CHAIN = "disclosure"
 """Value of the detail `chain`: events with it follow each other, whoever acted and whatever it was about."""
+
+ROWS = EventRows(EVENTS, CHAIN)
+"""Events as they are kept beside the requests."""
 
 _LIST_MAX = 10_000
 _WORDS = Words("the database of requests", Unavailable, Conflict, "There is a request of that id already.")
@@ -110,6 +114,16 @@ class RequestStore:
         with self._database.read() as connection:
             return [pb.AuditEvent.FromString(raw) for raw in connection.execute(wanted).scalars()]
 
+    def unpublished(self, after: int = 0) -> Sequence[Unpublished]:
+        """The oldest events behind row `after` that are not on the bus yet."""
+        with self._database.read() as connection:
+            return ROWS.unpublished(connection, after)
+
+    def mark_published(self, numbers: Sequence[int]) -> None:
+        """They are on the bus."""
+        with self._database.write() as connection:
+            ROWS.mark_published(connection, numbers)
+
     def unbroken(self) -> bool:
         """Whether no event was changed, removed from within or reordered."""
         return first_break(self.events()) is None
@@ -128,15 +142,8 @@ class RequestStore:
 
     def _tell(self, connection: Connection, request: Request, since: int) -> None:
         """Appends an event for each step from number `since` on, in the same transaction."""
-        connection.execute(select(VERSION.c.id).with_for_update()).all()
-        previous = connection.execute(select(EVENTS.c.hash).order_by(EVENTS.c.id.desc()).limit(1)).scalar() or b""
         for number in range(since, len(request.history)):
-            told = audit_event(request, number)
-            told.details["chain"] = CHAIN
-            linked = chained(told, previous)
-            previous = linked.hash
-            raw = linked.SerializeToString(deterministic=True)
-            connection.execute(insert(EVENTS).values(request=request.id, event=raw, hash=linked.hash, published=0))
+            ROWS.append(connection, audit_event(request, number), {"request": request.id})
 
 
 def _row(request: Request) -> dict[str, Any]:

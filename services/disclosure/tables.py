@@ -19,7 +19,7 @@ VERSION = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("version", Integer, nullable=False),
 )
-"""One row. Who appends to the chain of events holds it, so that two can't follow the same event."""
+"""One row: the version of these tables."""
 
 REQUESTS = Table(
     "disclosure_requests",

@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, not_, select, update
+from sqlalchemy import Connection
 
-from services.audit_chain import chained, first_break
+from services.audit.rows import EventRows, Unpublished
+from services.audit_chain import first_break
 from services.bus.clock import Clock
 from services.schema import pb
 from services.vault.database import Database
@@ -18,7 +19,6 @@ from services.vault.errors import NoPurpose
 from services.vault.tables import EVENTS
 
 _LONGEST = 500
-_BATCH = 100
 CHAIN = "vault"
 """Value of the detail `chain`: events of one camera with it follow each other, whoever acted."""
 
@@ -50,13 +50,8 @@ SERVICE = Actor("vault", "retention", "service")
 """The vault itself, when it lets expire what is due."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unpublished:
-    """An event that is not on the bus yet."""
-
-    number: int
-    camera_id: str
-    event: bytes
+ROWS = EventRows(EVENTS, CHAIN, "camera_id")
+"""Events as the index has them."""
 
 
 class Events:
@@ -69,8 +64,6 @@ class Events:
         self, connection: Connection, actor: Actor, action: str, camera_id: str, thing: str, details: Mapping[str, str]
     ) -> pb.AuditEvent:
         """Writes the next event of a camera's chain; within a `decide` transaction."""
-        newest = select(EVENTS.c.hash).where(EVENTS.c.camera_id == camera_id).order_by(EVENTS.c.id.desc()).limit(1)
-        previous = connection.execute(newest).scalar() or b""
         event = pb.AuditEvent(
             event_id=str(uuid.uuid4()),
             at_us=self._clock(),
@@ -79,18 +72,9 @@ class Events:
             action=action,
             object=thing,
             purpose=actor.purpose,
-            details={**details, "chain": CHAIN},
+            details=details,
         )
-        linked = chained(event, previous)
-        connection.execute(
-            insert(EVENTS).values(
-                camera_id=camera_id,
-                event=linked.SerializeToString(deterministic=True),
-                hash=linked.hash,
-                published=False,
-            )
-        )
-        return linked
+        return ROWS.append(connection, event, {"camera_id": camera_id})
 
     def tell(
         self, actor: Actor, action: str, camera_id: str, thing: str, details: Mapping[str, str] | None = None
@@ -101,23 +85,18 @@ class Events:
 
     def unpublished(self, after: int) -> Sequence[Unpublished]:
         """The oldest events behind number `after` that are not on the bus yet."""
-        waiting = select(EVENTS.c.id, EVENTS.c.camera_id, EVENTS.c.event).where(
-            not_(EVENTS.c.published), EVENTS.c.id > after
-        )
         with self._database.read() as connection:
-            rows = connection.execute(waiting.order_by(EVENTS.c.id).limit(_BATCH)).all()
-        return [Unpublished(row.id, row.camera_id, row.event) for row in rows]
+            return ROWS.unpublished(connection, after)
 
     def mark_published(self, numbers: Sequence[int]) -> None:
         """They are on the bus."""
         with self._database.write() as connection:
-            connection.execute(update(EVENTS).where(EVENTS.c.id.in_(numbers)).values(published=True))
+            ROWS.mark_published(connection, numbers)
 
     def of(self, camera_id: str) -> list[pb.AuditEvent]:
         """A camera's whole chain, oldest first."""
-        chain = select(EVENTS.c.event).where(EVENTS.c.camera_id == camera_id).order_by(EVENTS.c.id)
         with self._database.read() as connection:
-            return [pb.AuditEvent.FromString(raw) for raw in connection.execute(chain).scalars()]
+            return ROWS.events(connection, camera_id)
 
     def unbroken(self, camera_id: str) -> bool:
         """Whether no event of a camera was changed, removed from within or reordered."""

@@ -6,11 +6,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from services.audit.rows import Unpublished
 from services.bus.clock import Clock
 from services.policy.model import PolicyBook, PolicyUnavailable
 from services.vault import metrics
 from services.vault.errors import VaultError
-from services.vault.events import Events, Unpublished
+from services.vault.events import Events
 from services.vault.index import SegmentIndex
 from services.vault.purge import Purger
 from services.vault.segment import HOUR_US
