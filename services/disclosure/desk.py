@@ -23,10 +23,10 @@ from services.disclosure.package import ACCOUNT, House, letter, pack
 from services.disclosure.parts import sha256_of
 from services.disclosure.render import Job, Rendered, render
 from services.disclosure.request import Actor, Correction, Request, Sight
-from services.disclosure.signing import SigningKeys
 from services.disclosure.states import ENDED, Action
 from services.disclosure.store import RequestStore
 from services.policy.model import Policy
+from services.signing import SigningKeys
 
 _DAY_US = 24 * 3600 * 1_000_000
 _LISTED = "found.json"

@@ -5,14 +5,14 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from services.disclosure.desk import Desk, Office
-from services.disclosure.errors import Invalid
+from services.disclosure.errors import Invalid, Unavailable
 from services.disclosure.footage import Footage
 from services.disclosure.package import House
 from services.disclosure.settings import DisclosureSettings
-from services.disclosure.signing import SigningKeys
 from services.disclosure.store import RequestStore
 from services.policy.loader import load_policy
 from services.policy.model import Policy
+from services.signing import SigningKeys
 
 
 def open_desk(settings: DisclosureSettings, footage: Footage | None = None) -> Desk:
@@ -32,7 +32,7 @@ def open_desk(settings: DisclosureSettings, footage: Footage | None = None) -> D
     )
     office = Office(
         folder=settings.folder,
-        keys=SigningKeys(settings.keys),
+        keys=SigningKeys(settings.keys, Unavailable),
         policies={} if footage is None else policies_in(settings.policies),
         house=House(settings.house, settings.contact),
         rules=settings.rules,

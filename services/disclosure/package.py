@@ -15,15 +15,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jinja2 import Environment, StrictUndefined, Template
 
 from services import __version__
-from services.disclosure.canonical import Value, canonical
 from services.disclosure.deadlines import rule_set
 from services.disclosure.errors import Invalid, Unavailable
 from services.disclosure.parts import Part, sha256_of
 from services.disclosure.render import Lack, Rendered
 from services.disclosure.request import Request
-from services.disclosure.signing import fingerprint, public_pem
 from services.disclosure.states import Action
 from services.disclosure.verify import FORMAT, MANIFEST, PUBLIC_KEY, SIGNATURE
+from services.signing import Value, canonical, fingerprint, public_pem
 
 COVER = "cover.html"
 ACCOUNT = "account.json"

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from services.disclosure.canonical import canonical
-from services.disclosure.signing import fingerprint, is_signed, read_public
+from services.signing import canonical, fingerprint, is_signed, read_public
 
 FORMAT = "veil disclosure 1"
 MANIFEST, SIGNATURE, PUBLIC_KEY = "manifest.json", "manifest.sig", "public-key.pem"

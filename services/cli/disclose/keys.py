@@ -12,9 +12,10 @@ from services.cli.disclose.errors import tells
 @tells
 def create(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the keys.")]) -> None:
     """Makes a key that signs from now on. Older public halves stay, for packages that they signed."""
-    from services.disclosure.signing import SigningKeys, fingerprint
+    from services.disclosure.errors import Unavailable
+    from services.signing import SigningKeys, fingerprint
 
-    keys = SigningKeys(folder)
+    keys = SigningKeys(folder, Unavailable)
     public = keys.create()
     say(f"{public} is the public key: publish it, and its fingerprint")
     say(fingerprint(keys.current().public_key()))

@@ -12,12 +12,12 @@ from services.disclosure.desk import Desk, Office
 from services.disclosure.errors import Conflict, Invalid, NotAllowed, Unavailable
 from services.disclosure.package import House
 from services.disclosure.request import Actor, Correction, Request
-from services.disclosure.signing import SigningKeys
 from services.disclosure.states import State
 from services.disclosure.store import RequestStore
 from services.disclosure.verify import verify
 from services.policy.model import Kind
 from services.schema import pb
+from services.signing import SigningKeys
 from tests.support.disclosures import APPROVER, DAY_US, EPOCH, OFFICER, START_US
 from tests.support.own_footage import (
     ME,

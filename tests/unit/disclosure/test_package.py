@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 
 from services.disclosure import steps
-from services.disclosure.canonical import canonical
 from services.disclosure.errors import Invalid, Unavailable
 from services.disclosure.package import House, letter, pack
 from services.disclosure.parts import Part, Stretch, sha256_of
 from services.disclosure.render import Lack, Rendered
 from services.disclosure.request import Request
-from services.disclosure.signing import SigningKeys, fingerprint, public_pem
 from services.disclosure.states import State
 from services.disclosure.verify import PackageError, verify
+from services.signing import SigningError, SigningKeys, canonical, fingerprint, public_pem
 from tests.support.disclosures import DAY_US, EPOCH, OFFICER, START_US, brought_to
 
 AT_US = START_US + 2 * DAY_US
@@ -287,9 +286,9 @@ def test_keys_are_their_owners_only(keys: SigningKeys) -> None:
     (private,) = keys.folder.glob("*.signing.pem")
     assert private.stat().st_mode & 0o077 == 0
     private.chmod(0o644)
-    with pytest.raises(Unavailable, match="0644"):
+    with pytest.raises(SigningError, match="0644"):
         keys.current()
-    with pytest.raises(Unavailable, match="keys create"):
+    with pytest.raises(SigningError, match="keys create"):
         SigningKeys(keys.folder / "nothing").current()
 
 

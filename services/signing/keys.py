@@ -1,4 +1,4 @@
-"""Ed25519 keys that sign packages: a folder with private halves, for their owner only, and public ones beside."""
+"""Ed25519 keys that sign packages and logs: a folder with private halves, for their owner only, and public ones."""
 
 import hashlib
 import os
@@ -18,22 +18,29 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from services.disclosure.errors import Unavailable
-
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z")
 _MADE = "%Y%m%dT%H%M%S.%fZ"
 _PRIVATE, _PUBLIC = ".signing.pem", ".public.pem"
 _PEM_MAX = 4096
 
 
-class SigningKeys:
-    """A folder of keys; the newest signs. Older public halves stay, so that older packages can be verified."""
+class SigningError(Exception):
+    """A key can't be made or used; one sentence."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+
+class SigningKeys:
+    """A folder of keys; the newest signs. Older public halves stay, so that what they signed can be verified.
+
+    Args:
+        folder: of the keys.
+        error: raised with one sentence where a key can't be made or used: a room's own.
+    """
+
+    def __init__(self, folder: Path, error: type[Exception] = SigningError) -> None:
+        self.folder, self._error = folder, error
 
     def create(self) -> Path:
-        """Makes a key that signs from now on; returns the file of its public half. Raises Unavailable."""
+        """Makes a key that signs from now on; returns the file of its public half. Raises the error."""
         name = datetime.now(UTC).strftime(_MADE)
         key = Ed25519PrivateKey.generate()
         try:
@@ -43,7 +50,7 @@ class SigningKeys:
             secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
             _write(self.folder / f"{name}{_PRIVATE}", secret, 0o600)
         except OSError as error:
-            raise Unavailable(f"{self.folder}: no key can be made there ({error.strerror}).") from None
+            raise self._error(f"{self.folder}: no key can be made there ({error.strerror}).") from None
         return public
 
     def names(self) -> list[str]:
@@ -55,25 +62,25 @@ class SigningKeys:
         return sorted(name for file in files if _NAME.fullmatch(name := file.removesuffix(_PRIVATE)))
 
     def current(self) -> Ed25519PrivateKey:
-        """The key that signs. Raises Unavailable."""
+        """The key that signs. Raises the error."""
         names = self.names()
         if not names:
-            raise Unavailable(f"{self.folder}: there is no key to sign with; veil disclose keys create makes one.")
+            raise self._error(f"{self.folder}: there is no key to sign with; veil disclose keys create makes one.")
         file = self.folder / f"{names[-1]}{_PRIVATE}"
         try:
             with file.open("rb") as opened:
                 mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
                 content = opened.read(_PEM_MAX)
         except OSError as error:
-            raise Unavailable(f"{file}: the key can't be read ({error.strerror}).") from None
+            raise self._error(f"{file}: the key can't be read ({error.strerror}).") from None
         if mode & 0o077:
-            raise Unavailable(f"{file}: others may read this key (mode {mode:04o}); chmod 600 mends it.")
+            raise self._error(f"{file}: others may read this key (mode {mode:04o}); chmod 600 mends it.")
         try:
             key = load_pem_private_key(content, None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, Ed25519PrivateKey):
-            raise Unavailable(f"{file}: that is no Ed25519 key.")
+            raise self._error(f"{file}: that is no Ed25519 key.")
         return key
 
 
