@@ -22,7 +22,7 @@ from deploy.stack.secret_files import write_secret
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "out" / "compose"
-USERS = ("decoder", "inference", "tracker", "renderer", "encoder", "auditor", "control-centre", "analytics")
+USERS = ("decoder", "inference", "tracker", "renderer", "encoder", "auditor", "vault", "control-centre", "analytics")
 PORTS = BrokerPorts(client=9093, internal=9094, controller=9095)
 RTSP = 8554
 CAMERA = "street"
@@ -42,7 +42,7 @@ def write_files(folder: Path, video: Path) -> None:
     write_secret(folder / "kafka-users.args", scram.encode())
     write_secret(folder / "broker.properties", broker_properties().encode())
     write_secret(folder / "mediamtx.yml", yaml.safe_dump(media_server(_password(passwords, "camera"))).encode())
-    for name in ("kafka", "prometheus", "grafana", "models"):
+    for name in ("kafka", "prometheus", "grafana", "models", "originals"):
         (folder / name).mkdir(exist_ok=True)
     shutil.copyfile(playable(video), folder / "camera.mp4")
     numbers = f"VEIL_UID={os.getuid()}\nVEIL_GID={os.getgid()}\nKAFKA_CLUSTER_ID=V{secrets.token_hex(10)}\n"

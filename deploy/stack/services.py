@@ -12,6 +12,8 @@ STAGES = ("decoder", "inference", "tracker", "renderer", "encoder")
 FUSED = ("decoder", "inference", "tracker", "renderer+encoder")
 AUDITOR = "auditor"
 """Beside the line: it reads what viewers read."""
+VAULT = "vault"
+"""Beside the line: it keeps what the decoder sends."""
 
 _ASK_S = 2.0
 _READY_S = 60.0

@@ -1,6 +1,7 @@
 """The stack's site file: its cameras as the media server has them."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,12 @@ class CameraPlan:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
-def write_site(path: Path, cameras: Sequence[CameraPlan], media: MediaServer) -> None:
-    """Writes the site file: each camera is read from the media server, its masked video goes back there."""
+def write_site(path: Path, cameras: Sequence[CameraPlan], media: MediaServer, *, keep: bool = False) -> None:
+    """Writes the site file: each camera is read from the media server, its masked video goes back there.
+
+    With `keep` a vault keeps the originals of every camera that does not say otherwise itself.
+    """
+    originals = {"originals": "keep"} if keep else {}
     site = {
         "name": "stack",
         "cameras": [
@@ -38,7 +43,8 @@ def write_site(path: Path, cameras: Sequence[CameraPlan], media: MediaServer) ->
                 "id": camera.camera_id,
                 "source": media.url(f"camera/{camera.camera_id}"),
                 "policy": camera.policy,
-                "overrides": dict(camera.overrides),
+                # Copied: what two cameras share YAML writes as a reference, which site files may not have.
+                "overrides": deepcopy({**originals, **camera.overrides}),
                 "outputs": {"rtsp": media.url(f"masked/{camera.camera_id}")},
             }
             for camera in cameras

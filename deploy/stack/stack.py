@@ -14,10 +14,11 @@ from pathlib import Path
 from deploy.stack import state
 from deploy.stack.kafka import KafkaServer
 from deploy.stack.media_server import MediaServer
+from deploy.stack.originals import store_of, write_opener
 from deploy.stack.ports import free_ports
 from deploy.stack.process import ServerProcess, StartError
 from deploy.stack.secret_files import write_secret
-from deploy.stack.services import AUDITOR, FUSED, STAGES, ServiceProcess, principal_of
+from deploy.stack.services import AUDITOR, FUSED, STAGES, VAULT, ServiceProcess, principal_of
 from deploy.stack.site import CameraPlan, write_site
 from deploy.stack.triton import TritonServer
 from deploy.triton import environment
@@ -49,6 +50,7 @@ class StackOptions:
         triton: detectors in Triton; without, in the inference processes.
         fused: renderer and encoder in one process.
         auditor: looks at what comes out; left out, in one sentence, where its models are not installed.
+        vault: keeps the originals, encrypted, in the stack's folder.
         env: further variables of the services, such as VEIL_RUNNER_….
     """
 
@@ -57,6 +59,7 @@ class StackOptions:
     triton: bool = True
     fused: bool = False
     auditor: bool = False
+    vault: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -72,7 +75,7 @@ class Stack:
     Attributes:
         kafka, triton, media: the servers; `triton` is None where options say so.
         cameras: process of each camera.
-        services: the replicas of each service, by stage, or by stages joined with "+" where fused; and the auditor.
+        services: the replicas of each service, by stage, or by stages joined with "+" where fused; then vault, auditor.
     """
 
     def __init__(
@@ -93,7 +96,10 @@ class Stack:
         self.media = MediaServer(self.folder / "media", next(free_ports()), self._say)
         self.triton: TritonServer | None = None
         self.cameras: dict[str, ServerProcess] = {}
-        self.services: dict[str, list[ServiceProcess]] = {name: [] for name in (FUSED if options.fused else STAGES)}
+        line = FUSED if options.fused else STAGES
+        self.services: dict[str, list[ServiceProcess]] = {name: [] for name in line}
+        if options.vault:
+            self.services[VAULT] = []
 
     @property
     def site_file(self) -> Path:
@@ -227,7 +233,7 @@ class Stack:
         with self._step("RTSP server and cameras"):
             self.media.start()
             self.save()
-            write_site(self.site_file, self.plans, self.media)
+            write_site(self.site_file, self.plans, self.media, keep=self.options.vault)
             for plan in self.plans:
                 self._start_camera(plan)
         if self.options.triton:
@@ -261,6 +267,8 @@ class Stack:
 
     def _start_services(self) -> None:
         write_secret(self.keys / "stack.key", base64.b64encode(os.urandom(_KEY_BYTES)))
+        if self.options.vault:
+            write_opener(self.folder, self.keys, load_site(self.site_file))
         # All that waits for the decoder first: a live camera's frames wait for nobody.
         for name in reversed(self.services):
             self.services[name].append(self._service(name, 1))
@@ -284,7 +292,11 @@ class Stack:
             self.scale(AUDITOR, 1)
 
     def _service(self, name: str, replica: int) -> ServiceProcess:
-        return ServiceProcess(name, replica, next(self._ports), self.folder / "services", self._env(name))
+        env = self._env(name)
+        if name == VAULT:
+            # What a vault left half written it knows by its own name.
+            env |= {"VEIL_VAULT_STORE": str(store_of(self.folder)), "VEIL_VAULT_WRITER": f"vault-{replica}"}
+        return ServiceProcess(name, replica, next(self._ports), self.folder / "services", env)
 
     def _env(self, service: str) -> dict[str, str]:
         env = self.kafka.env(principal_of(service))

@@ -10,8 +10,9 @@ from rich.table import Table
 from deploy.samples import sample
 from deploy.stack import state
 from deploy.stack.down import take_down
+from deploy.stack.originals import NAME
 from deploy.stack.process import StartError
-from deploy.stack.services import AUDITOR
+from deploy.stack.services import AUDITOR, VAULT
 from deploy.stack.site import CameraPlan
 from deploy.stack.stack import Stack, StackOptions
 from deploy.triton.environment import EnvironmentMissing
@@ -34,6 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plain", action="store_true", help="Kafka without TLS, passwords and access rules")
     parser.add_argument("--no-triton", action="store_true", help="detectors in the inference process")
     parser.add_argument("--fused", action="store_true", help="renderer and encoder in one process")
+    parser.add_argument("--vault", action="store_true", help="originals are kept, encrypted, in the stack's folder")
     parser.add_argument("--no-auditor", action="store_true", help="nothing looks whether a face or plate still shows")
 
 
@@ -78,6 +80,7 @@ def options_of(given: argparse.Namespace) -> StackOptions:
         triton=not given.no_triton,
         fused=given.fused,
         auditor=not given.no_auditor,
+        vault=given.vault,
     )
 
 
@@ -111,5 +114,7 @@ Each service has /ready, /live and /metrics. Try next:
   ffplay -rtsp_transport tcp {stack.media.url(f"masked/{first}")}
   make stack-status
   make stack-down""")
+    if VAULT in stack.services:
+        _console.print(f"  (set -a; . {folder}/{NAME}.env; veil vault list --purpose 'to see what is kept')")
     if AUDITOR in stack.services:
         _console.print(f"  veil tail audit --env {folder}/{AUDITOR}.env")

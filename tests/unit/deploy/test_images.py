@@ -65,6 +65,35 @@ def test_every_service_has_an_image_and_what_it_starts_exists() -> None:
             assert importlib.util.find_spec(f"services.{name}.__main__")
 
 
+def test_compose_and_make_build_the_images_of_the_dockerfile() -> None:
+    final = {*SERVICES, *FUSED, "cli"}
+    makefile = (_DEPLOY.parent / "Makefile").read_text()
+    assert set(re.findall(r"(?m)^IMAGES := (.+)$", makefile)[0].split()) == final
+    built = {name: each for name, each in COMPOSE["services"].items() if "build" in each}
+    assert set(OURS) < set(built)
+    for name, service in built.items():
+        target = service["build"]["target"]
+        assert target in final
+        assert target == (name if name in OURS else "cli")
+        assert service["image"] == f"veil-{target}"
+        assert (
+            _DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]
+        ) == _DEPLOY / "../deploy/Dockerfile"
+        # What an image starts is said in the image, and for the command its arguments.
+        assert "entrypoint" not in service
+        assert ("command" in service) == (target == "cli")
+    for name, service in COMPOSE["services"].items():
+        if "build" not in service:
+            assert not service["image"].startswith("veil"), name
+
+
+def test_containers_run_as_the_images_user_unless_the_files_are_anothers() -> None:
+    user = re.findall(r"(?m)^USER (\d+):(\d+)$", _DOCKERFILE)
+    assert user == [("10001", "10001")]
+    for name, service in COMPOSE["services"].items():
+        assert service["user"] == "${{VEIL_UID:-{}}}:${{VEIL_GID:-{}}}".format(*user[0]), name
+
+
 def test_no_image_runs_as_root_or_holds_a_compiler() -> None:
     images = stages()
     assert "USER 10001:10001" in images["veil"]
@@ -105,7 +134,8 @@ def test_i4_every_service_logs_in_as_itself_and_only_those_that_need_them_get_ke
         assert environment["VEIL_KAFKA_USERNAME"] == name
         assert environment["VEIL_KAFKA_PASSWORD_FILE"] == f"/run/secrets/{name}"
         has_keys = any("/run/keys" in volume for volume in service.get("volumes", ()))
-        assert has_keys == (name in ("decoder", "inference", "renderer")) == ("VEIL_KEYS_FOLDER" in environment)
+        touches_originals = name in ("decoder", "inference", "renderer", "vault")
+        assert has_keys == touches_originals == ("VEIL_KEYS_FOLDER" in environment)
         others = {*service["secrets"]} - {name, "kafka-ca"}
         assert others <= {"camera"}
     assert "VEIL_SERVICE_SITE" not in OURS["auditor"]["environment"]

@@ -9,12 +9,16 @@ import pytest
 
 from deploy.stack import up
 from deploy.stack.media_server import MediaServer
+from deploy.stack.originals import store_of, write_opener
 from deploy.stack.ports import answers, free_ports
 from deploy.stack.process import StartError
 from deploy.stack.services import ServiceProcess
 from deploy.stack.site import CameraPlan, write_site
 from deploy.stack.stack import Stack, StackOptions
+from services.disclosure.settings import DisclosureSettings
+from services.policy.loader import load_policy
 from services.policy.site import load_site
+from services.vault.settings import VaultSettings
 
 
 def test_the_site_file_is_one_that_services_read(tmp_path: Path) -> None:
@@ -36,6 +40,40 @@ def test_the_site_file_is_one_that_services_read(tmp_path: Path) -> None:
     assert yard.outputs is not None
     assert yard.outputs.rtsp is not None
     assert yard.outputs.rtsp.get_secret_value() == "rtsp://127.0.0.1:18999/masked/yard"
+
+
+def test_with_a_vault_originals_are_kept_and_can_be_opened_again(tmp_path: Path) -> None:
+    media = MediaServer(tmp_path, 18_999)
+    media.password_file.write_text("s3cret\n")
+    # Two cameras that share what differs: a site file may not say so by reference.
+    shared = {"kinds": ["face"]}
+    plans = [
+        CameraPlan("gate", tmp_path / "a.mp4", overrides=shared),
+        CameraPlan("yard", tmp_path / "b.mp4", overrides={**shared, "originals": "drop"}),
+    ]
+    path = tmp_path / "site.yaml"
+    write_site(path, plans, media, keep=True)
+    site = load_site(path)
+    assert [site.policies[name].originals for name in ("gate", "yard")] == ["keep", "drop"]
+    opener = write_opener(tmp_path, tmp_path / "keys", site)
+    variables = dict(line.split("=", 1) for line in opener.read_text().splitlines())
+    settings = VaultSettings(store=variables["VEIL_VAULT_STORE"])
+    assert Path(settings.store) == store_of(tmp_path)
+    assert not Path(variables["VEIL_KEYS_FOLDER"]).is_relative_to(settings.store)
+    disclosure = DisclosureSettings(
+        **{name: variables[f"VEIL_DISCLOSURE_{name.upper()}"] for name in ("folder", "keys", "policies")}
+    )
+    assert disclosure.policies is not None
+    known = {load_policy(file).fingerprint for file in disclosure.policies.iterdir()}
+    assert known == {policy.fingerprint for policy in site.policies.values()}
+
+
+def test_a_vault_is_one_of_the_services_and_each_has_a_name_of_its_own(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "stack", [], StackOptions(vault=True))
+    assert list(stack.services) == ["decoder", "inference", "tracker", "renderer", "encoder", "vault"]
+    writers = {stack._service("vault", number).env["VEIL_VAULT_WRITER"] for number in (1, 2)}
+    assert writers == {"vault-1", "vault-2"}
+    assert "vault" not in Stack(tmp_path / "other", [], StackOptions()).services
 
 
 def test_ports_are_free_different_and_below_those_of_outgoing_connections() -> None:
