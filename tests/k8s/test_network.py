@@ -54,16 +54,20 @@ def test_i4_pods_reach_brokers_and_triton_and_no_other_pod(overlay: str) -> None
 
 
 @each_overlay
-def test_i4_only_the_decoder_reaches_beyond_the_cluster(overlay: str) -> None:
+def test_i4_only_the_decoder_and_the_vault_reach_beyond_the_cluster(overlay: str) -> None:
+    """Each its own networks: cameras, and store and index."""
     objects = built(overlay)
+    seen: list[str] = []
     for name, workload in workloads(objects).items():
         labels = pod_of(workload)["metadata"]["labels"]
         allowed = list(rules(objects, labels, "egress"))
         assert all(rule.get("to") for rule in allowed), "a rule without a target allows every address"
         blocks = [peer["ipBlock"]["cidr"] for rule in allowed for peer in rule["to"] if "ipBlock" in peer]
-        assert len(blocks) == (1 if name == "decoder" else 0)
-        # Each overlay names the networks of its cameras.
+        assert len(blocks) == (1 if name in {"decoder", "vault"} else 0)
+        # Each overlay names its own networks.
         assert "192.0.2.0/24" not in blocks
+        assert not {*blocks} & {*seen}
+        seen += blocks
 
 
 @each_overlay

@@ -7,9 +7,11 @@ from services.cli.service import stages_of
 from services.runtime.service import ServiceSettings
 from services.runtime.settings import RunnerSettings
 from tests.support.manifests import (
+    COMPONENTS,
     OVERLAYS,
     Object,
     built,
+    combined,
     containers_of,
     environment_of,
     of_kind,
@@ -20,7 +22,7 @@ from tests.support.manifests import (
 
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 _SETTLING_S = 5
-_PIXELS = {"decoder", "inference", "renderer", "renderer-encoder"}
+_PIXELS = {"decoder", "inference", "renderer", "renderer-encoder", "vault"}
 
 
 def secrets_of(workload: Object) -> set[str]:
@@ -142,11 +144,15 @@ def test_every_volume_mounted_and_every_map_named_is_there(overlay: str) -> None
 
 @each_overlay
 def test_every_stage_can_have_any_number_of_pods_up_to_one_less_than_there_are_partitions(overlay: str) -> None:
-    """A pod has no number of its own, decoders neither; the one that an update starts first gets partitions too."""
+    """A pod has no number of its own, decoders neither; the one that an update starts first gets partitions too.
+
+    But for the vault: what one has left half written, that very one clears away.
+    """
     objects = built(overlay)
     for name, workload in stages(objects).items():
-        assert workload["kind"] == "Deployment"
-        assert workload["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+        assert workload["kind"] == ("StatefulSet" if name == "vault" else "Deployment")
+        if name != "vault":
+            assert workload["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
         settings = environment_of(workload, objects)
         assert workload["spec"].get("replicas", 1) < int(settings["VEIL_KAFKA_PARTITIONS"]), name
 
@@ -156,6 +162,32 @@ def test_the_lease_of_a_decoder_is_as_short_as_brokers_allow(overlay: str) -> No
     settings = environment_of(stages(built(overlay))["decoder"], built(overlay))
     least = next(each.ge for each in KafkaSettings.model_fields["session_timeout_s"].metadata if hasattr(each, "ge"))
     assert float(settings["VEIL_KAFKA_SESSION_TIMEOUT_S"]) == least
+
+
+def test_originals_adds_a_vault_to_production_and_nothing_else() -> None:
+    production, originals = (workloads(built(overlay)) for overlay in ("production", "originals"))
+    assert set(originals) - set(production) == {"vault"}
+    settings = environment_of(originals["vault"], built("originals"))
+    # Nobody's addresses are an example's only.
+    assert "example" not in settings["VEIL_VAULT_INDEX"]
+    assert settings["VEIL_VAULT_STORE"].startswith("s3://")
+    (site,) = (
+        each["data"]["site.yaml"] for name, each in of_kind(built("originals"), "ConfigMap").items() if "site" in name
+    )
+    assert "originals: keep" in site
+
+
+def test_stages_are_spread_over_zones_and_a_gpu_is_taken_where_there_is_one() -> None:
+    for objects in (built("city"), combined(COMPONENTS)):
+        for name, workload in workloads(objects).items():
+            (constraint,) = (
+                each
+                for each in pod_of(workload)["spec"]["topologySpreadConstraints"]
+                if each["topologyKey"] == "topology.kubernetes.io/zone"
+            )
+            assert constraint["whenUnsatisfiable"] == ("ScheduleAnyway" if name == "triton" else "DoNotSchedule")
+            named = [each["name"] for each in pod_of(workload)["spec"]["containers"][0].get("env", [])]
+            assert ("VEIL_KAFKA_RACK" in named) == (name != "triton")
 
 
 def test_city_runs_renderer_and_encoder_in_one_process() -> None:

@@ -15,7 +15,7 @@ import yaml
 from tests.support.servers import absent
 
 K8S = Path(__file__).resolve().parents[2] / "k8s"
-OVERLAYS = ("local", "production", "city")
+OVERLAYS = ("local", "production", "originals", "city")
 # In the order in which overlays list them: fused and zones change what the others add.
 COMPONENTS = ("strimzi", "triton-gpu", "autoscaling", "disruption", "network", "monitoring", "vault", "fused", "zones")
 

@@ -28,7 +28,7 @@ from k8s.tools.cluster.pods import (
 OVERLAYS = Path(__file__).resolve().parents[2] / "overlays"
 _IN = f"--namespace={NAMESPACE}"
 # What they promise, whatever their manifests turn out to say.
-_GUARDED = ("production", "city")
+_GUARDED = ("production", "originals", "city")
 _SPREAD = ("city",)
 _EVERY_NODE = "--selector=kubernetes.io/os=linux"
 _DRAIN_S = 300
@@ -64,6 +64,7 @@ def check(kubectl: Kubectl, overlay: str) -> Iterator[str]:
         yield _drains(kubectl)
     if overlay in _SPREAD or spread:
         yield _outlives_a_zone(kubectl)
+        yield _takes_gpus_where_they_are(kubectl)
     kubectl.run("delete", "namespace", NAMESPACE, timeout_s=_DRAIN_S)
 
 
@@ -264,13 +265,33 @@ def _outlives_a_zone(kubectl: Kubectl) -> str:
     return f"{lost} gone with {len(gone)} pods, all {len(back)} are ready in the others"
 
 
+def _takes_gpus_where_they_are(kubectl: Kubectl) -> str:
+    """A zone with nodes, but none with a GPU to give: its share of Triton runs in the others."""
+    zone = zones(kubectl)
+    without = min(zone.values())
+    mine = [pod for pod in ready(kubectl) if workload(pod) == "triton"]
+    if not mine:
+        return "there is no Triton"
+    gone = [pod["metadata"]["name"] for pod in mine if zone[node(pod)] == without]
+    bare = [each for each in kubectl.items("nodes") if GPU in each["status"]["allocatable"]]
+    bare = [each for each in bare if each["metadata"]["labels"][ZONE] == without]
+    with _cordoned(kubectl, *(each["metadata"]["name"] for each in bare)):
+        if gone:
+            kubectl.run("delete", "pods", *gone, _IN, timeout_s=_DRAIN_S)
+        back = [pod for pod in wait_until_ready(kubectl) if workload(pod) == "triton"]
+    if len(back) != len(mine) or any(zone[node(pod)] == without for pod in back):
+        raise Broken(f"{without} has no GPU to give, and Triton runs in {[zone[node(pod)] for pod in back]}")
+    return f"{without} without a GPU: all {len(back)} of Triton are ready in the others"
+
+
 @contextmanager
-def _cordoned(kubectl: Kubectl, selector: str) -> Iterator[None]:
-    kubectl.run("cordon", selector)
+def _cordoned(kubectl: Kubectl, *which: str) -> Iterator[None]:
+    """Nodes that take nothing more meanwhile: their names, or a selector."""
+    kubectl.run("cordon", *which)
     try:
         yield
     finally:
-        kubectl.run("uncordon", selector)
+        kubectl.run("uncordon", *which)
 
 
 def _of(objects: Sequence[Object], *kinds: str) -> list[Object]:
