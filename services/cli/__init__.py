@@ -13,6 +13,7 @@ import typer
 from services import __version__
 from services.cli import (
     audit,
+    audit_log,
     disclose,
     keys,
     logo,
@@ -53,6 +54,7 @@ app.command("simulate", epilog=planning.SIMULATE_EPILOG)(planning.simulate)
 app.command("service", epilog=service.EPILOG)(service.service)
 app.add_typer(review.app, name="review")
 app.add_typer(disclose.app, name="disclose")
+app.add_typer(audit_log.app, name="audit-log")
 app.add_typer(policies.app, name="policy")
 app.add_typer(models.app, name="models")
 app.add_typer(logo.app, name="logo")

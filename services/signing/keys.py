@@ -22,6 +22,7 @@ _NAME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z")
 _MADE = "%Y%m%dT%H%M%S.%fZ"
 _PRIVATE, _PUBLIC = ".signing.pem", ".public.pem"
 _PEM_MAX = 4096
+_PUBLIC_MAX = 1000
 
 
 class SigningError(Exception):
@@ -60,6 +61,12 @@ class SigningKeys:
         except OSError:
             return []
         return sorted(name for file in files if _NAME.fullmatch(name := file.removesuffix(_PRIVATE)))
+
+    def public(self) -> list[Ed25519PublicKey]:
+        """All public halves, those of older keys too: who signed what is there may be gone."""
+        files = sorted(self.folder.glob(f"*{_PUBLIC}"))[:_PUBLIC_MAX]
+        found = (read_public(file.read_bytes()[: _PEM_MAX + 1]) for file in files)
+        return [key for key in found if key is not None]
 
     def current(self) -> Ed25519PrivateKey:
         """The key that signs. Raises the error."""
