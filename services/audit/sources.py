@@ -100,9 +100,10 @@ class Source:
 def addresses(
     settings: AuditSettings, environment: Mapping[str, str] | None = None
 ) -> list[tuple[str, str, Path | None]]:
-    """Name, address and password file of every log of the house, as VEIL_AUDIT_…, _ACCOUNTS_…, _VAULT_… and _DISCLOSURE_… say.
+    """Name, address and password file of every log of the house, as its settings say.
 
-    Files that are not there yet are left out. A log in the database of another one is not named twice.
+    They are those of VEIL_AUDIT_…, VEIL_ACCOUNTS_…, VEIL_VAULT_… and VEIL_DISCLOSURE_…. Files that are not there yet
+    are left out, and no database is named twice.
     """
     env = os.environ if environment is None else environment
     found = []

@@ -414,7 +414,8 @@ def test_an_export_never_writes_over_another(tmp_path: Path) -> None:
         export([], Wanted(), target, SigningKeys(tmp_path / "keys").current(), who="k", purpose="p", at_us=0)
 
 
-def test_the_logs_of_a_house_are_found_by_its_settings(tmp_path: Path) -> None:
+def test_the_logs_of_a_house_are_found_by_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     filled(tmp_path)
     settings = AuditSettings(database=f"sqlite:///{tmp_path / 'audit.db'}")
     assert addresses(settings, {}) == [("log", f"sqlite:///{tmp_path / 'audit.db'}", None)]

@@ -21,7 +21,8 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("VEIL_AUDIT_DATABASE", f"sqlite:///{tmp_path / 'audit.db'}")
     monkeypatch.setenv("VEIL_AUDIT_KEYS", str(tmp_path / "signing"))
     monkeypatch.setenv("VEIL_VAULT_STORE", str(tmp_path / "vault"))
-    for name in ("VEIL_VAULT_INDEX", "VEIL_DISCLOSURE_FOLDER", "VEIL_DISCLOSURE_DATABASE"):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for name in ("VEIL_ACCOUNTS_DATABASE", "VEIL_VAULT_INDEX", "VEIL_DISCLOSURE_FOLDER", "VEIL_DISCLOSURE_DATABASE"):
         monkeypatch.delenv(name, raising=False)
     SigningKeys(tmp_path / "signing").create()
     vault, bus = make_vault(tmp_path), Bus()
