@@ -12,6 +12,7 @@ import typer
 
 from services import __version__
 from services.cli import (
+    accounts,
     audit,
     audit_log,
     disclose,
@@ -55,6 +56,7 @@ app.command("service", epilog=service.EPILOG)(service.service)
 app.add_typer(review.app, name="review")
 app.add_typer(disclose.app, name="disclose")
 app.add_typer(audit_log.app, name="audit-log")
+app.add_typer(accounts.app, name="accounts")
 app.add_typer(policies.app, name="policy")
 app.add_typer(models.app, name="models")
 app.add_typer(logo.app, name="logo")
