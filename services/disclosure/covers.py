@@ -1,12 +1,14 @@
 """What the spans say of a frame: which boxes there are on it, on what grounds, and whether that is all there is."""
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.disclosure.claims import Claims
 from services.policy.model import Kind, Policy
 from services.policy.wire import KINDS
 from services.schema import pb
@@ -73,36 +75,40 @@ class Cover:
 
 
 class Covers:
-    """The spans of one epoch, and which of them says what is in each frame."""
+    """The spans of one epoch, and which of them says what is in each frame.
 
-    def __init__(self) -> None:
-        self._covers: dict[bytes, Cover] = {}
-        self._of: dict[int, Cover] = {}
+    Args:
+        spans: in the order in which they came. Of those that hold a frame the first counts: a tracker that was
+            restarted says things again, and knows less.
+        policies: those at hand, by fingerprint.
+    """
+
+    def __init__(self, spans: Iterable[pb.RedactionSpan], policies: Mapping[str, Policy]) -> None:
+        claims, known = Claims(), set[bytes]()
+        self._covers: list[Cover] = []
+        parts: list[tuple[int, int, Cover]] = []
+        for span in spans:
+            digest = hashlib.sha256(span.SerializeToString(deterministic=True)).digest()
+            if digest in known:
+                continue
+            known.add(digest)
+            cover = Cover.read(span, policies)
+            self._covers.append(cover)
+            parts += [(first, last, cover) for first, last in claims.claim(cover.first_seq, cover.last_seq)]
+        self._covers.sort(key=lambda cover: cover.first_seq)
+        self._parts = sorted(parts, key=lambda part: part[0])
+        self._firsts = [first for first, _, _ in self._parts]
 
     def __iter__(self) -> Iterator[Cover]:
         """In order of their first frames."""
-        return iter(sorted(self._covers.values(), key=lambda cover: cover.first_seq))
-
-    def add(self, seqs: Iterable[int], spans: Iterable[pb.RedactionSpan], policies: Mapping[str, Policy]) -> None:
-        """Takes some frames and the spans that touch them, in the order in which they came.
-
-        Of those that hold a frame the first counts: a tracker that was restarted says things again, and knows less.
-        """
-        came = []
-        for span in spans:
-            key = hashlib.sha256(span.SerializeToString(deterministic=True)).digest()
-            cover = self._covers.get(key)
-            if cover is None:
-                cover = self._covers[key] = Cover.read(span, policies)
-            came.append(cover)
-        for seq in seqs:
-            first = next((cover for cover in came if cover.first_seq <= seq <= cover.last_seq), None)
-            if first is not None:
-                self._of.setdefault(seq, first)
+        return iter(self._covers)
 
     def of(self, seq: int) -> Cover | None:
         """What is said of a frame; None where nothing was."""
-        return self._of.get(seq)
+        at = bisect_right(self._firsts, seq) - 1
+        if at < 0 or seq > self._parts[at][1]:
+            return None
+        return self._parts[at][2]
 
 
 def kind_of(wire: int) -> Kind:

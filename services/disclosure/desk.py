@@ -4,34 +4,33 @@ Files are made first and the step is written down afterwards: a crash between bo
 the step is done again.
 """
 
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from pydantic import TypeAdapter, ValidationError
-
 from services.bus.clock import Clock, now_us
 from services.disclosure import steps
-from services.disclosure.errors import Invalid, NotAllowed, Unavailable
-from services.disclosure.find import Found, Search, find, thumbnails
+from services.disclosure.appearance import Suggestion, suggest
+from services.disclosure.errors import Conflict, Invalid, NotAllowed, Unavailable, Unknown
+from services.disclosure.find import Found, Search, find
+from services.disclosure.folders import Folders
 from services.disclosure.footage import Footage
 from services.disclosure.package import ACCOUNT, House, letter, pack
 from services.disclosure.parts import sha256_of
 from services.disclosure.render import Job, Rendered, render
 from services.disclosure.request import Actor, Correction, Request, Sight
+from services.disclosure.review import Look, Reel
 from services.disclosure.states import ENDED, Action
 from services.disclosure.store import RequestStore
+from services.disclosure.thumbnails import thumbnails
 from services.policy.model import Policy
 from services.signing import SigningKeys
 
 _DAY_US = 24 * 3600 * 1_000_000
-_LISTED = "found.json"
-_SIGHTS: TypeAdapter[dict[int, Sight]] = TypeAdapter(dict[int, Sight])
-_RENDERED: TypeAdapter[Rendered] = TypeAdapter(Rendered)
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +42,7 @@ class Office:
         policies: every policy that cameras had while the footage was taken, by fingerprint.
         zone: in which days begin and end.
         expiry_days: how long a package can be taken.
+        workers: processes that draw at a time.
     """
 
     folder: Path
@@ -52,6 +52,7 @@ class Office:
     rules: str = "gdpr"
     zone: ZoneInfo = ZoneInfo("UTC")  # noqa: RUF009 (it never changes)
     expiry_days: int = 30
+    workers: int = 1
 
 
 class Desk:
@@ -66,6 +67,7 @@ class Desk:
 
     def __init__(self, store: RequestStore, footage: Footage | None, office: Office, clock: Clock = now_us) -> None:
         self.store, self._footage, self._office, self._clock = store, footage, office, clock
+        self._folders = Folders(office.folder)
 
     @property
     def today(self) -> date:
@@ -106,26 +108,50 @@ class Desk:
             )
         )
 
-    def find(self, request_id: str, actor: Actor, *, pictures: bool = True) -> tuple[Request, list[Found]]:
-        """Looks through the range, and makes a masked picture of each track in the request's folder, `found`."""
+    def find(self, request_id: str, actor: Actor) -> tuple[Request, Sequence[Found]]:
+        """Lists who is in the range, without opening a picture."""
         request = self.store.get(request_id)
-        _check(request, Action.FIND)
-        search = Search(
-            request.cameras,
-            request.start_us,
-            request.end_us,
-            self._office.policies,
-            actor.who,
-            f"disclosure {request.id}: {actor.why}",
-            actor.role,
-        )
-        footage = self._originals()
-        found = find(footage, search)
-        folder = self.folder_of(request, "found", anew=True)
-        if pictures:
-            thumbnails(footage, search, found, folder)
-        (folder / _LISTED).write_bytes(_SIGHTS.dump_json({one.number: one.sight for one in found}))
+        steps.check(request, Action.FIND)
+        found = find(self._originals(), self._search(request, actor))
+        self._folders.keep_found(request, found)
         return self._change(request, lambda now: steps.find(request, actor, now, len(found))), found
+
+    def found(self, request_id: str) -> Sequence[Found]:
+        """What the last search found, in order of its numbers, from 1. Raises NotAllowed where there was none."""
+        return self._folders.found(self.store.get(request_id))
+
+    def thumbnails(self, request_id: str, actor: Actor, numbers: Collection[int]) -> Mapping[int, bytes]:
+        """Masked pictures (JPEG) of some tracks that the last search found; made when they are first looked at.
+
+        In each, everybody is masked, and the track's place is marked. Of what is gone meanwhile there is none.
+        """
+        request = self.store.get(request_id)
+        if request.state in ENDED:
+            raise NotAllowed(f"That is not possible: the request {request.id} is {request.state}.")
+        wanted = [one for one in self._folders.found(request) if one.number in numbers]
+        if lacking := sorted(set(numbers) - {one.number for one in wanted}):
+            raise Unknown(f"The last search found no track {lacking[0]}.")
+        new = [one for one in wanted if not self._folders.picture(request, one.number).is_file()]
+        if new:
+            for number, jpeg in thumbnails(self._originals(), self._search(request, actor), new):
+                self._folders.keep_picture(request, number, jpeg)
+        paths = {one.number: self._folders.picture(request, one.number) for one in wanted}
+        return {number: path.read_bytes() for number, path in paths.items() if path.is_file()}
+
+    def suggest(self, request_id: str, actor: Actor, like: Collection[int], most: int = 20) -> Sequence[Suggestion]:
+        """Tracks of the last search that are dressed like these, most alike first.
+
+        Whoever looks decides: many people wear the same. Nothing of how anyone looks outlives the call.
+        """
+        request = self.store.get(request_id)
+        steps.check(request, Action.SUGGEST)
+        found = self._folders.found(request)
+        asked = [one for one in found if one.number in like]
+        if not asked or len(asked) < len(set(like)):
+            raise Unknown("The last search found no such track.")
+        suggestions, compared = suggest(self._originals(), self._search(request, actor), found, asked)
+        self._change(request, lambda now: steps.suggest(request, actor, now, len(asked), compared))
+        return suggestions[:most]
 
     def choose(self, request_id: str, actor: Actor, sights: Sequence[Sight]) -> Request:
         """Says which tracks, or parts of tracks, show the subject: over gaps and cameras."""
@@ -133,12 +159,8 @@ class Desk:
         return self._change(request, lambda now: steps.choose(request, actor, now, tuple(sights)))
 
     def listed(self, request_id: str) -> Mapping[int, Sight]:
-        """What the last search found, by number. Raises NotAllowed where there was none."""
-        path = self.folder_of(self.store.get(request_id), "found") / _LISTED
-        try:
-            return _SIGHTS.validate_json(path.read_bytes())
-        except (OSError, ValidationError):
-            raise NotAllowed("Nothing was looked for yet.") from None
+        """What the last search found as parts of a subject, by number. Raises NotAllowed where there was none."""
+        return {one.number: one.sight for one in self.found(request_id)}
 
     def submit(self, request_id: str, actor: Actor) -> Request:
         """Puts it before a second person."""
@@ -147,7 +169,7 @@ class Desk:
     def send_back(self, request_id: str, actor: Actor) -> Request:
         """Opens it to changes again; approval and videos are void."""
         changed = self._step(request_id, actor, steps.send_back)
-        self._clear(changed)
+        self._folders.clear(changed)
         return changed
 
     def approve(self, request_id: str, actor: Actor) -> Request:
@@ -157,13 +179,13 @@ class Desk:
     def refuse(self, request_id: str, actor: Actor) -> Request:
         """Nothing is given, for the reason in `actor.why`."""
         changed = self._step(request_id, actor, steps.refuse)
-        self._clear(changed)
+        self._folders.clear(changed)
         return changed
 
     def withdraw(self, request_id: str, actor: Actor) -> Request:
         """Whoever asked has changed their mind."""
         changed = self._step(request_id, actor, steps.withdraw)
-        self._clear(changed)
+        self._folders.clear(changed)
         return changed
 
     def postpone(self, request_id: str, actor: Actor, until: date) -> Request:
@@ -179,7 +201,7 @@ class Desk:
         """Makes the videos, in the request's folder `videos`."""
         request = self.store.get(request_id)
         steps.may_render(request, actor)
-        folder = self.folder_of(request, "videos", anew=True)
+        folder = self._folders.of(request, "videos", anew=True)
         job = Job(
             start_us=request.start_us,
             end_us=request.end_us,
@@ -190,14 +212,42 @@ class Desk:
             purpose=f"disclosure {request.id}: {actor.why}",
             role=actor.role,
         )
-        done = render(self._originals(), job, folder)
-        (folder / ACCOUNT).write_bytes(_RENDERED.dump_json(done))
-        files = done.files | {ACCOUNT: sha256_of(folder / ACCOUNT)}
+        done = render(self._originals(), job, folder, self._office.workers)
+        files = done.files | {ACCOUNT: self._folders.keep_account(request, done)}
         return self._change(request, lambda now: steps.rendered(request, actor, now, files)), done
 
+    def videos(self, request_id: str) -> Rendered:
+        """What was rendered, and what of the range could not be. Raises Invalid where nothing was."""
+        return self._folders.account(self.store.get(request_id))
+
+    def video(self, request_id: str, actor: Actor, name: str) -> Path:
+        """A rendered video (MP4) as it would be handed over, to be played."""
+        return self._folders.video(self._looked(request_id, actor), name)[0]
+
+    def look(self, request_id: str, actor: Actor, name: str, number: int) -> Look:
+        """Frame `number`, from 0, of a rendered video: the masked picture, and what covers what in it, and why."""
+        return self._reel(request_id, actor, name).look(number)
+
+    def look_at(self, request_id: str, actor: Actor, name: str, at_ms: int) -> Look:
+        """The frame that is shown at a time of a rendered video."""
+        reel = self._reel(request_id, actor, name)
+        return reel.look(reel.number_at(at_ms))
+
+    def strip(
+        self, request_id: str, actor: Actor, name: str, first: int = 0, count: int = 24, every: int = 25
+    ) -> Iterator[Look]:
+        """Some frames of a rendered video, each `every` frames behind the one before: a preview."""
+        return self._reel(request_id, actor, name).looks(first, count, every)
+
     def correct(self, request_id: str, actor: Actor, corrections: Sequence[Correction]) -> Request:
-        """More is to be masked: it has to be rendered again, but not approved again."""
+        """More is to be masked: it has to be rendered again, but not approved again.
+
+        A correction is a box, a track of the subject's that is not theirs, or whole frames. Raises Invalid where one
+        meets nothing of what was rendered.
+        """
         request = self.store.get(request_id)
+        steps.check(request, Action.CORRECT)
+        self._check_boxes(request, corrections)
         return self._change(request, lambda now: steps.correct(request, actor, now, tuple(corrections)))
 
     def review(self, request_id: str, actor: Actor) -> Request:
@@ -208,9 +258,9 @@ class Desk:
         """Packs and signs."""
         request = self.store.get(request_id)
         steps.may_package(request)
-        folder, target = self.folder_of(request, "videos"), self.package_of(request)
+        folder, target = self._folders.of(request, "videos"), self._folders.package(request)
         key = self._office.keys.current()
-        digest = pack(request, _account(folder, request), folder, target, key, self._clock(), self._office.house)
+        digest = pack(request, self._folders.account(request), folder, target, key, self._clock(), self._office.house)
         files = {target.name: digest}
         return self._change(request, lambda now: steps.packaged(request, actor, now, files)), target
 
@@ -223,7 +273,7 @@ class Desk:
     def download(self, request_id: str, actor: Actor) -> tuple[Request, Path]:
         """The package, for who takes it now; refused once it has expired, or is not the one that was handed over."""
         request = self.store.get(request_id)
-        path = self.package_of(request)
+        path = self._folders.package(request)
         changed = steps.download(request, actor, self._clock())
         if not path.is_file() or sha256_of(path) != request.package.get(path.name):
             raise Unavailable("The package is not the one that was handed over.")
@@ -234,7 +284,7 @@ class Desk:
         due = self.store.expired(self._clock())
         done = [self.store.change(request, steps.expire(request, actor, self._clock())) for request in due]
         for request in self.store.list(*ENDED):
-            self._clear(request)
+            self._folders.clear(request)
         return done
 
     def letter(self, request_id: str) -> str:
@@ -245,21 +295,9 @@ class Desk:
         """Requests without an answer that are due within so many days, or late."""
         return self.store.due_within(days, self.today)
 
-    def package_of(self, request: Request) -> Path:
-        """Where its package lies, once there is one."""
-        return self.folder_of(request, "package") / f"disclosure-{request.id}.zip"
-
-    def folder_of(self, request: Request, name: str, *, anew: bool = False) -> Path:
-        """A folder of a request, readable by its owner only; emptied if it is to be made anew."""
-        folder = self._office.folder / request.id / name
-        try:
-            if anew:
-                shutil.rmtree(folder, ignore_errors=True)
-            for each in (self._office.folder, folder.parent, folder):
-                each.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unavailable(f"{folder}: can't be made ({error.strerror}).") from None
-        return folder
+    def folder_of(self, request: Request, name: str) -> Path:
+        """A folder of a request, readable by its owner only: `found`, `videos`, `package`."""
+        return self._folders.of(request, name)
 
     def _originals(self) -> Footage:
         if self._footage is None:
@@ -273,26 +311,32 @@ class Desk:
     def _change(self, before: Request, step: Callable[[int], Request]) -> Request:
         return self.store.change(before, step(self._clock()))
 
-    def _clear(self, request: Request) -> None:
-        """Nobody needs what was made for it any more: names go first, so that nothing is found half."""
-        folder = self._office.folder / request.id
-        gone = folder.with_name(f".{folder.name}.gone")
-        with suppress(FileNotFoundError):
-            folder.replace(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+    def _search(self, request: Request, actor: Actor) -> Search:
+        purpose = f"disclosure {request.id}: {actor.why}"
+        policies = self._office.policies
+        return Search(request.cameras, request.start_us, request.end_us, policies, actor.who, purpose, actor.role)
 
+    def _reel(self, request_id: str, actor: Actor, name: str) -> Reel:
+        path, part = self._folders.video(self._looked(request_id, actor), name)
+        return Reel(path, part.frames)
 
-def _check(request: Request, action: Action) -> None:
-    if action not in steps.possible(request):
-        raise NotAllowed(f"That is not possible: the request {request.id} is {request.state}.")
+    def _looked(self, request_id: str, actor: Actor) -> Request:
+        """Notes who looks, once for each person and rendering, before anything is shown."""
+        for _ in range(_TRIES):
+            request = self.store.get(request_id)
+            noted = steps.look(request, actor, self._clock())
+            if noted is request:
+                return request
+            # A page asks for many frames at once: of those, one is noted.
+            with suppress(Conflict):
+                return self.store.change(request, noted)
+        raise Conflict(f"The request {request_id} is being changed: look at it again.")
 
-
-def _account(folder: Path, request: Request) -> Rendered:
-    """What was written down of the rendering. Raises Invalid where it is not what was written."""
-    try:
-        content = (folder / ACCOUNT).read_bytes()
-        if sha256_of(folder / ACCOUNT) != request.rendered.get(ACCOUNT):
-            raise Invalid("The account of the rendering was changed: render it again.")
-        return _RENDERED.validate_json(content)
-    except (OSError, ValidationError):
-        raise Invalid("There is no account of the rendering: render it again.") from None
+    def _check_boxes(self, request: Request, corrections: Sequence[Correction]) -> None:
+        """A box outside of the picture would mask nothing, and leave somebody seen."""
+        boxed = [(one, one.box) for one in corrections if one.box is not None]
+        parts = self._folders.account(request).parts if boxed else []
+        for one, (x1, y1, x2, y2) in boxed:
+            sizes = [(part.width, part.height) for part in parts if (part.camera, part.epoch) == one.stream]
+            if not any(x1 < width and y1 < height and x2 > 0 and y2 > 0 for width, height in sizes):
+                raise Invalid(f"The box {x1:g}, {y1:g}, {x2:g}, {y2:g} is outside of the picture.")

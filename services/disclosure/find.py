@@ -1,47 +1,60 @@
-"""Finds who is in a range of footage, so that an officer can point at somebody without seeing anyone's face.
+"""Finds who is in a range of footage, from what the spans say alone: no picture is opened, so that a day takes seconds.
 
 Nothing is remembered of how anyone looks: a track is its kind, its times and its places.
 """
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import cv2
-import numpy as np
-
-from services.disclosure.covers import EVIDENT, Boxes, Cover, Covers, kind_of
+from services.disclosure.claims import Claims
+from services.disclosure.covers import EVIDENT, kind_of
 from services.disclosure.errors import Invalid
-from services.disclosure.footage import Footage, Gap, Piece
+from services.disclosure.footage import Footage, Outline
 from services.disclosure.request import SUBJECT_KINDS, Sight
-from services.disclosure.screening import Screening, Shot
-from services.disclosure.unveil import Subject, Unveiler
-from services.media.picture import Picture
-from services.media.planar_jpeg import PlanarJpegEncoder
 from services.policy.model import Kind, Policy
+from services.policy.wire import KINDS
+from services.schema import pb
 
-FOUND_MAX = 5000
+FOUND_MAX = 50_000
 """Tracks of one search; more are nothing to choose from."""
 
+Box = tuple[float, float, float, float]
+"""x1, y1, x2, y2 in pixels of the camera's picture."""
+
 _WITHIN = 0.8  # share of a face's box that lies in the person it belongs to
-_WIDE_PX = 640
-_MARK = 235
-_NOBODY = Subject(())
+_EVERY = 12  # frames between two looks at where a track is: half a second of a usual camera
+_MOMENTS_MAX = 8
+_FAR = 1e6  # pixels; no box is out there
+_SUBJECTS = {int(wire) for kind, wire in KINDS.items() if kind in SUBJECT_KINDS}
+_BODIES = {int(wire) for kind, wire in KINDS.items() if kind.is_body}
+_PARTS = {int(KINDS[Kind.FACE]), int(KINDS[Kind.HEAD])}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a track was found at some time; the time is within some frames."""
+
+    seq: int
+    at_us: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """One track of the range.
 
     Attributes:
-        number: in this search, from 1; 0 until all are known.
-        start_us, end_us: capture times of its first and its last frame, microseconds since 1970.
+        number: in this search, from 1, in order of time.
+        start_us, end_us: capture times of its first and its last frame, microseconds since 1970, within some frames.
         evident: frames in which it was found, not guessed.
-        best_seq, box: where it is largest, x1, y1, x2, y2.
-        belongs: tracks that are most likely the same person's: the face of a body, the body of a face.
+        best: where it is largest.
+        moments: a few moments in which it was found, in order.
+        belongs: numbers of tracks that are most likely the same person's: the face of a body, the body of a face.
     """
 
+    number: int
     camera: str
     epoch: int
     track: int
@@ -51,10 +64,9 @@ class Found:
     start_us: int
     end_us: int
     evident: int
-    best_seq: int
-    box: tuple[float, float, float, float]
-    number: int = 0
-    belongs: list["Found"] = field(default_factory=list, repr=False)
+    best: Moment
+    moments: tuple[Moment, ...]
+    belongs: tuple[int, ...]
 
     @property
     def sight(self) -> Sight:
@@ -82,170 +94,184 @@ class Search:
     role: str = "officer"
 
 
+_Key = tuple[int, int]
+"""Track, and kind as a value of veil.v1."""
+
+
+@dataclass(slots=True)
+class _Track:
+    """What is known of a track so far."""
+
+    camera: str
+    epoch: int
+    key: _Key
+    first_seq: int
+    last_seq: int
+    times: "_Times"
+    evident: int = 0
+    best: tuple[float, int, Box] = (-1.0, 0, (0.0, 0.0, 0.0, 0.0))
+    moments: list[tuple[int, Box]] = field(default_factory=list)
+    stride: int = _EVERY
+    number: int = 0
+    belongs: list["_Track"] = field(default_factory=list)
+
+    def place(self, seq: int, box: Box) -> None:
+        """Takes a place in which it was found; of all places, a few stay that are spread over its time."""
+        size = (box[2] - box[0]) * (box[3] - box[1])
+        if size > self.best[0]:
+            self.best = size, seq, box
+        if not self.moments or seq - self.moments[-1][0] >= self.stride:
+            self.moments.append((seq, box))
+        if len(self.moments) > _MOMENTS_MAX:
+            del self.moments[1::2]
+            self.stride *= 2
+
+    def told(self) -> Found:
+        """As it is listed, once all have their numbers."""
+        _, seq, box = self.best
+        return Found(
+            number=self.number,
+            camera=self.camera,
+            epoch=self.epoch,
+            track=self.key[0],
+            kind=kind_of(self.key[1]),
+            first_seq=self.first_seq,
+            last_seq=self.last_seq,
+            start_us=self.times.of(self.first_seq),
+            end_us=self.times.of(self.last_seq),
+            evident=self.evident,
+            best=Moment(seq, self.times.of(seq), box),
+            moments=tuple(Moment(at, self.times.of(at), where) for at, where in self.moments),
+            belongs=tuple(sorted(other.number for other in self.belongs)),
+        )
+
+
+class _Times:
+    """When the frames of an epoch were taken."""
+
+    def __init__(self, outline: Outline) -> None:
+        self._runs = sorted(outline.runs, key=lambda run: run.first_seq)
+        self._firsts = [run.first_seq for run in self._runs]
+
+    def within(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """What there is of these frames."""
+        at = max(0, bisect_right(self._firsts, first) - 1)
+        while at < len(self._runs) and self._runs[at].first_seq <= last:
+            low, high = max(first, self._runs[at].first_seq), min(last, self._runs[at].last_seq)
+            if low <= high:
+                yield low, high
+            at += 1
+
+    def of(self, seq: int) -> int:
+        """Microseconds since 1970, within some frames."""
+        run = self._runs[max(0, bisect_right(self._firsts, seq) - 1)]
+        share = (seq - run.first_seq) / max(1, run.last_seq - run.first_seq)
+        return run.start_us + round((run.end_us - run.start_us) * min(1.0, max(0.0, share)))
+
+
 def find(footage: Footage, search: Search) -> list[Found]:
     """The tracks of a range that could be somebody's own, in order of time. Raises Invalid where there are too many."""
-    found: list[Found] = []
+    tracks: list[_Track] = []
     for camera in search.cameras:
-        opened = footage.open(
+        outlines = footage.outline(
             camera, search.start_us, search.end_us, purpose=search.purpose, who=search.who, role=search.role
         )
-        found += _of_camera(opened, search.policies)
-        if len(found) > FOUND_MAX:
-            raise Invalid(f"There are more than {FOUND_MAX} tracks: ask for a shorter time.")
-    found.sort(key=lambda one: (one.start_us, one.camera, one.epoch, one.track, one.kind))
-    for number, one in enumerate(found, 1):
+        for outline in outlines:
+            tracks += _of_epoch(outline)
+            if len(tracks) > FOUND_MAX:
+                raise Invalid(f"There are more than {FOUND_MAX} tracks: ask for a shorter time.")
+    tracks.sort(key=lambda one: (one.times.of(one.first_seq), one.camera, one.epoch, one.key))
+    for number, one in enumerate(tracks, 1):
         one.number = number
-    return found
+    return [one.told() for one in tracks]
 
 
-def thumbnails(footage: Footage, search: Search, found: Sequence[Found], folder: Path) -> dict[int, Path]:
-    """Writes a picture for each track: its largest moment with everyone in it masked, and its place marked.
-
-    A frame that is not certain is closed, with the mark alone. Returns number → file.
-    """
-    written: dict[int, Path] = {}
-    encoder = PlanarJpegEncoder(80)
-    for camera in dict.fromkeys(one.camera for one in found):
-        opened = footage.open(
-            camera, search.start_us, search.end_us, purpose=search.purpose, who=search.who, role=search.role
-        )
-        wanted: dict[tuple[int, int], list[Found]] = {}
-        for one in found:
-            if one.camera == camera:
-                wanted.setdefault((one.epoch, one.best_seq), []).append(one)
-        for shot, covers in _moments(opened, wanted.keys(), search.policies):
-            base = Unveiler(_NOBODY, covers).unveil(shot).picture
-            for one in wanted[shot.epoch, shot.seq]:
-                picture = base.copy()
-                _mark(picture, one.box)
-                path = folder / f"{one.number:04d}.jpg"
-                path.write_bytes(encoder.encode(_smaller(picture)))
-                written[one.number] = path
-    return written
-
-
-_Key = tuple[int, int, Kind]
-"""Epoch, track, kind."""
-
-
-def _of_camera(opened: Iterable[Piece | Gap], policies: Mapping[str, Policy]) -> list[Found]:
-    tracks: dict[_Key, Found] = {}
+def _of_epoch(outline: Outline) -> list[_Track]:
+    times, claims = _Times(outline), Claims()
+    tracks: dict[_Key, _Track] = {}
     votes: dict[_Key, Counter[_Key]] = {}
-    for piece in opened:
-        if not isinstance(piece, Piece):
-            continue
-        times = {each.unit.seq: each.unit.captured_us for each in piece.units if each.wanted}
-        covers = Covers()
-        covers.add(times, piece.spans, policies)
-        for cover in covers:
-            seqs = [seq for seq in range(cover.first_seq, cover.last_seq + 1) if covers.of(seq) is cover]
-            if seqs:
-                _take(tracks, piece, cover, seqs, times)
-                _vote(votes, piece.epoch, cover, seqs[len(seqs) // 2])
+    voted = -_EVERY
+    for span in outline.spans():
+        for low, high in times.within(span.first_seq, span.last_seq):
+            for first, last in claims.claim(low, high):
+                _take(tracks, outline, times, span, first, last)
+                if first - voted >= _EVERY:
+                    voted = first
+                    _vote(votes, span)
+        if len(tracks) > FOUND_MAX:
+            raise Invalid(f"There are more than {FOUND_MAX} tracks: ask for a shorter time.")
     for part, bodies in votes.items():
-        body = tracks.get(bodies.most_common(1)[0][0])
-        if part in tracks and body is not None:
-            tracks[part].belongs.append(body)
-            body.belongs.append(tracks[part])
+        of, body = tracks.get(part), tracks.get(bodies.most_common(1)[0][0])
+        if of is not None and body is not None and of.evident and body.evident:
+            of.belongs.append(body)
+            body.belongs.append(of)
     return [one for one in tracks.values() if one.evident]
 
 
-def _take(tracks: dict[_Key, Found], piece: Piece, cover: Cover, seqs: Sequence[int], times: Mapping[int, int]) -> None:
-    """Adds what one span says of some frames."""
-    middle = seqs[len(seqs) // 2]
-    places = cover.at(middle)
-    for index, (track, wire, origin) in enumerate(zip(cover.tracks, cover.kinds, cover.origins, strict=True)):
-        kind = kind_of(wire)
-        if kind not in SUBJECT_KINDS:
+def _take(
+    tracks: dict[_Key, _Track], outline: Outline, times: _Times, span: pb.RedactionSpan, first: int, last: int
+) -> None:
+    """Adds what a span says of some frames."""
+    middle = (first + last) // 2
+    for segment in span.tracks:
+        wire = segment.kind
+        if wire not in _SUBJECTS:
             continue
-        x1, y1, x2, y2 = places[index].tolist()
-        key = piece.epoch, track, kind
+        key = segment.track_id, wire
         one = tracks.get(key)
         if one is None:
-            one = tracks[key] = Found(
-                camera=piece.camera_id,
-                epoch=piece.epoch,
-                track=track,
-                kind=kind,
-                first_seq=seqs[0],
-                last_seq=seqs[-1],
-                start_us=times[seqs[0]],
-                end_us=times[seqs[-1]],
-                evident=0,
-                best_seq=middle,
-                box=(x1, y1, x2, y2),
-            )
-        one.first_seq, one.last_seq = min(one.first_seq, seqs[0]), max(one.last_seq, seqs[-1])
-        one.start_us, one.end_us = min(one.start_us, times[seqs[0]]), max(one.end_us, times[seqs[-1]])
-        if origin in EVIDENT:
-            size = (x2 - x1) * (y2 - y1)
-            best = one.box
-            if not one.evident or size > (best[2] - best[0]) * (best[3] - best[1]):
-                one.best_seq, one.box = middle, (x1, y1, x2, y2)
-            one.evident += len(seqs)
-
-
-def _vote(votes: dict[_Key, Counter[_Key]], epoch: int, cover: Cover, seq: int) -> None:
-    """Counts for each face and head the one body that it lies in, where there is only one."""
-    places = cover.at(seq)
-    kinds = [kind_of(wire) for wire in cover.kinds]
-    bodies = [index for index, kind in enumerate(kinds) if kind.is_body]
-    for index, kind in enumerate(kinds):
-        if kind not in (Kind.FACE, Kind.HEAD):
+            one = tracks[key] = _Track(outline.camera_id, outline.epoch, key, first, last, times)
+        elif first < one.first_seq:
+            one.first_seq = first
+        if last > one.last_seq:
+            one.last_seq = last
+        if segment.origin not in EVIDENT:
             continue
-        around = [body for body in bodies if _within(places[index], places[body])]
-        for of_kind in (Kind.PERSON, Kind.MOTION):
-            alone = [body for body in around if kinds[body] is of_kind]
+        if not one.moments or middle - one.moments[-1][0] >= _EVERY:
+            box = _box_at(span, segment, middle)
+            if box is None:
+                continue
+            one.place(middle, box)
+        one.evident += last - first + 1
+
+
+def _vote(votes: dict[_Key, Counter[_Key]], span: pb.RedactionSpan) -> None:
+    """Counts for each face and head of a span the one body that it lies in, where there is only one."""
+    parts = [segment for segment in span.tracks if segment.kind in _PARTS]
+    if not parts:
+        return
+    bodies = [
+        (segment, box)
+        for segment in span.tracks
+        if segment.kind in _BODIES and (box := _box_at(span, segment, span.first_seq)) is not None
+    ]
+    for part in parts:
+        place = _box_at(span, part, span.first_seq)
+        if place is None:
+            continue
+        around = [segment for segment, box in bodies if _within(place, box)]
+        for kind in (Kind.PERSON, Kind.MOTION):
+            alone = [body for body in around if kind_of(body.kind) is kind]
             if len(alone) == 1:
-                counted = votes.setdefault((epoch, cover.tracks[index], kind), Counter())
-                counted[epoch, cover.tracks[alone[0]], of_kind] += 1
+                counted = votes.setdefault((part.track_id, part.kind), Counter())
+                counted[alone[0].track_id, alone[0].kind] += 1
                 break
 
 
-def _within(part: Boxes, body: Boxes) -> bool:
-    low, high = np.maximum(part[:2], body[:2]), np.minimum(part[2:], body[2:])
-    sides, own = np.maximum(high - low, 0), part[2:] - part[:2]
-    return bool(sides[0] * sides[1] >= _WITHIN * own[0] * own[1] > 0)
+def _box_at(span: pb.RedactionSpan, segment: pb.TrackSegment, seq: int) -> Box | None:
+    """Where a track is in a frame of its span; None where that can't be read."""
+    share = (seq - span.first_seq) / max(1, span.last_seq - span.first_seq)
+    if len(segment.first) != 4 or len(segment.last) != 4:
+        return None
+    x1, y1, x2, y2 = (a + (b - a) * share for a, b in zip(segment.first, segment.last, strict=True))
+    # Written so that it is false for what is no number.
+    if not (-_FAR < x1 <= x2 < _FAR and -_FAR < y1 <= y2 < _FAR):
+        return None
+    return x1, y1, x2, y2
 
 
-def _moments(
-    opened: Iterable[Piece | Gap], wanted: Collection[tuple[int, int]], policies: Mapping[str, Policy]
-) -> Iterator[tuple[Shot, Covers]]:
-    """Some frames of a camera, each with what is known of it."""
-    for piece in opened:
-        if not isinstance(piece, Piece):
-            continue
-        seqs = {seq for epoch, seq in wanted if epoch == piece.epoch}
-        here = [each.unit.seq for each in piece.units if each.unit.seq in seqs]
-        if not here:
-            continue
-        covers = Covers()
-        covers.add(here, piece.spans, policies)
-        screening = Screening(seqs.__contains__)
-        for shot in (*screening.take(piece), *screening.end()):
-            yield shot, covers
-
-
-def _mark(picture: Picture, box: tuple[float, float, float, float]) -> None:
-    """Draws the outline of a box, bright between two dark lines."""
-    corners = [round(value) for value in box]
-    width = max(2, picture.width // 320)
-    for luma, thickness in ((16, 3 * width), (_MARK, width)):
-        cv2.rectangle(picture.y, (corners[0], corners[1]), (corners[2], corners[3]), luma, thickness)
-
-
-def _smaller(picture: Picture) -> Picture:
-    """At most as wide as a thumbnail."""
-    if picture.width <= _WIDE_PX:
-        return picture
-    width = _WIDE_PX
-    height = max(4, round(picture.height * width / picture.width / 4) * 4)
-    planes = [
-        cv2.resize(plane, size, interpolation=cv2.INTER_AREA).reshape(-1)
-        for plane, size in (
-            (picture.y, (width, height)),
-            (picture.u, (width // 2, height // 2)),
-            (picture.v, (width // 2, height // 2)),
-        )
-    ]
-    return Picture(np.concatenate(planes).reshape(height * 3 // 2, width).astype(np.uint8), picture.full_range)
+def _within(part: Box, body: Box) -> bool:
+    across = min(part[2], body[2]) - max(part[0], body[0])
+    down = min(part[3], body[3]) - max(part[1], body[1])
+    own = (part[2] - part[0]) * (part[3] - part[1])
+    return across > 0 and down > 0 and own > 0 and across * down >= _WITHIN * own

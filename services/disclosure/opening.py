@@ -1,5 +1,6 @@
 """Opens a desk as the settings say, for the command line and for the API alike."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -38,6 +39,7 @@ def open_desk(settings: DisclosureSettings, footage: Footage | None = None) -> D
         rules=settings.rules,
         zone=ZoneInfo(settings.time_zone),
         expiry_days=settings.expiry_days,
+        workers=settings.workers or os.cpu_count() or 1,
     )
     return Desk(store, footage, office)
 

@@ -164,7 +164,7 @@ def _manifest(
                     "epoch": str(one.epoch),
                     "first_frame": one.first_seq,
                     "last_frame": one.last_seq,
-                    "closed": one.box is None,
+                    "closed": one.closes,
                     "why": one.why,
                 }
                 for one in request.corrections

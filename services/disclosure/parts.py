@@ -3,22 +3,14 @@
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
+from services.disclosure.account import AccountWriter
+from services.disclosure.draw import Clip, Frame, ticks_between
 from services.disclosure.errors import Unavailable
-from services.disclosure.screening import Shot
-from services.disclosure.unveil import Unveiled
-from services.media.encoding import EncodedPicture, H264Encoder, H264Options
 from services.media.file_sink import FileSink, part_of
-from services.media.picture import Picture
 from services.media.sink import SinkError, Target
 from services.schema import pb
-
-OPTIONS = H264Options(preset="superfast", crf=21)
-"""Half the time of `veryfast` for a tenth more bytes: a package is made once and seldom long."""
-
-_USUAL_RATE = Fraction(25)
 
 
 @dataclass(slots=True)
@@ -49,6 +41,7 @@ class Part:
         stretches: what there is of it, with cuts between.
         policies: fingerprints of the policies under which its frames were looked at.
         sha256: of the file, hex; empty until it is whole.
+        told: SHA-256 of the file that tells of each frame, hex.
     """
 
     name: str
@@ -65,74 +58,64 @@ class Part:
     stretches: list[Stretch] = field(default_factory=list)
     policies: set[str] = field(default_factory=set)
     sha256: str = ""
+    told: str = ""
 
 
 class PartWriter:
-    """Takes the frames of one epoch in order. Raises Unavailable where the file can't be written.
+    """Takes the clips of one epoch in order. Raises Unavailable where a file can't be written.
 
     Args:
-        path: of the file; it has the name once it is whole.
-        first: its first frame, which says size and time base.
+        path: of the video; it has the name once it is whole.
+        first: its first clip, which says size and time base; to be added like the others.
     """
 
-    def __init__(self, path: Path, first: Shot) -> None:
-        stream = first.stream
-        self.part = Part(path.name, first.camera, first.epoch, stream.width, stream.height)
-        self._path = path
-        self._time_base = Fraction(max(1, stream.time_base_num), max(1, stream.time_base_den))
-        rate = Fraction(stream.frame_rate).limit_denominator(1001) if 1 <= stream.frame_rate <= 240 else _USUAL_RATE
-        self._step = max(1, round(1 / (rate * self._time_base)))
-        self._encoder = H264Encoder(
-            stream.width,
-            stream.height,
-            self._time_base,
-            frame_rate=float(rate),
-            full_range=stream.full_range,
-            options=OPTIONS,
-        )
+    def __init__(self, path: Path, first: Clip) -> None:
+        self.part = Part(path.name, first.camera, first.epoch, first.form.width, first.form.height)
+        self._path, self._form = path, first.form
+        self._account = AccountWriter(path)
         self._sink: FileSink | None = None
-        self._shot: Shot | None = None  # the newest
-        self._pts = -self._step
+        self._before: Frame | None = None  # the newest
+        self._pts = -first.form.step
+        self._dts = -(1 << 62)
 
-    def fits(self, shot: Shot) -> bool:
-        """Whether a frame can go into this video."""
-        fits_size = (shot.stream.width, shot.stream.height) == (self.part.width, self.part.height)
-        base = Fraction(max(1, shot.stream.time_base_num), max(1, shot.stream.time_base_den))
-        return fits_size and base == self._time_base and shot.stream.full_range == self._encoder.full_range
+    def fits(self, clip: Clip) -> bool:
+        """Whether a clip can go into this video."""
+        same = (clip.camera, clip.epoch) == (self.part.camera, self.part.epoch)
+        return same and clip.form.joins(self._form)
 
-    def add(self, shot: Shot, unveiled: Unveiled) -> None:
-        """Encodes the next frame."""
-        part, before = self.part, self._shot
-        follows = before is not None and shot.seq == before.seq + 1
-        step = shot.pts - before.pts if before is not None and follows else self._step
-        self._pts += max(1, step)
-        if follows:
-            part.stretches[-1].last_seq, part.stretches[-1].end_us = shot.seq, shot.captured_us
-        else:
-            stretch = Stretch(shot.seq, shot.seq, shot.captured_us, shot.captured_us, self._ms(self._pts))
-            part.stretches.append(stretch)
-        part.frames += 1
-        part.duration_ms = self._ms(self._pts + self._step)
-        part.with_subject += unveiled.subject
-        part.masks.update({kind.value: count for kind, count in unveiled.masks.items()})
-        if unveiled.why:
-            part.closed[unveiled.why] += 1
-        else:
-            part.open += 1
-        if unveiled.policy:
-            part.policies.add(unveiled.policy)
-        self._shot = shot
-        self._write(self._encoded(unveiled.picture))
+    def add(self, clip: Clip) -> None:
+        """Appends a clip."""
+        first, before = clip.frames[0], self._before
+        ticks = self._form.step if before is None else ticks_between(before, first.seq, first.pts, self._form)
+        offset = self._pts + ticks
+        for frame in clip.frames:
+            self._count(frame, offset + frame.at)
+        for picture in clip.pictures:
+            # Each clip's own decoding times begin before its first picture: never before the last of the clip before.
+            self._dts = max(self._dts + 1, offset + picture.dts)
+            self._write(
+                pb.RedactedUnit(
+                    keyframe=picture.keyframe,
+                    pts=offset + picture.pts,
+                    dts=min(self._dts, offset + picture.pts),
+                    duration=self._form.step,
+                    time_base_num=self._form.time_base.numerator,
+                    time_base_den=self._form.time_base.denominator,
+                    width=self.part.width,
+                    height=self.part.height,
+                    payload=picture.payload,
+                )
+            )
 
     def finish(self) -> Part:
-        """Completes the file."""
-        self._write(self._encoder.flush())
+        """Completes the files."""
         if self._sink is None:
             raise Unavailable(f"{self._path.name}: there is nothing to write.")
         try:
             self._sink.finish()
         except SinkError as error:
             raise Unavailable(f"{error}.") from None
+        self.part.told = self._account.finish()
         self.part.sha256 = sha256_of(self._path)
         return self.part
 
@@ -141,32 +124,38 @@ class PartWriter:
         if self._sink is not None:
             self._sink.abort()
         part_of(self._path).unlink(missing_ok=True)
+        self._account.abort()
 
-    def _encoded(self, picture: Picture) -> list[EncodedPicture]:
-        return self._encoder.encode(picture, self._pts)
+    def _count(self, frame: Frame, pts: int) -> None:
+        part, before = self.part, self._before
+        if before is not None and frame.seq == before.seq + 1:
+            part.stretches[-1].last_seq, part.stretches[-1].end_us = frame.seq, frame.captured_us
+        else:
+            stretch = Stretch(frame.seq, frame.seq, frame.captured_us, frame.captured_us, self._ms(pts))
+            part.stretches.append(stretch)
+        part.frames += 1
+        part.duration_ms = self._ms(pts + self._form.step)
+        part.with_subject += frame.subject
+        part.masks.update(mask.kind.value for mask in frame.masks if mask.kind is not None)
+        if frame.why:
+            part.closed[frame.why] += 1
+        else:
+            part.open += 1
+        if frame.policy:
+            part.policies.add(frame.policy)
+        self._account.add(frame, self._ms(pts))
+        self._before, self._pts = frame, pts
 
-    def _write(self, pictures: list[EncodedPicture]) -> None:
-        for picture in pictures:
-            unit = pb.RedactedUnit(
-                keyframe=picture.keyframe,
-                pts=picture.pts,
-                dts=picture.dts,
-                duration=self._step,
-                time_base_num=self._time_base.numerator,
-                time_base_den=self._time_base.denominator,
-                width=self.part.width,
-                height=self.part.height,
-                payload=picture.payload,
-            )
-            try:
-                if self._sink is None:
-                    self._sink = FileSink(Target("mp4", str(self._path)), unit, None, live=False)
-                self._sink.write(unit)
-            except SinkError as error:
-                raise Unavailable(f"{error}.") from None
+    def _write(self, unit: pb.RedactedUnit) -> None:
+        try:
+            if self._sink is None:
+                self._sink = FileSink(Target("mp4", str(self._path)), unit, None, live=False)
+            self._sink.write(unit)
+        except SinkError as error:
+            raise Unavailable(f"{error}.") from None
 
     def _ms(self, pts: int) -> int:
-        return round(pts * self._time_base * 1000)
+        return round(pts * self._form.time_base * 1000)
 
 
 def sha256_of(path: Path) -> str:

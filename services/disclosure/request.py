@@ -61,13 +61,15 @@ class Sight(_Model):
 
 
 class Correction(_Model):
-    """More to mask, as a review found: a box in some frames, or the whole frames where there is no box."""
+    """More to mask in some frames, as a review found: a box, a track of the subject's, or all of the picture."""
 
     camera: _Camera
     epoch: int = Field(ge=0, lt=1 << 63)
     first_seq: int = Field(ge=0, le=_SEQ_MAX)
     last_seq: int = Field(ge=0, le=_SEQ_MAX)
     box: tuple[float, float, float, float] | None = None
+    track: int | None = Field(None, ge=0, lt=1 << 64)
+    kind: Kind | None = None
     why: _Reason
 
     @model_validator(mode="after")
@@ -76,12 +78,21 @@ class Correction(_Model):
             raise ValueError("first_seq must not lie behind last_seq")
         if self.box is not None and (self.box[0] >= self.box[2] or self.box[1] >= self.box[3]):
             raise ValueError("a box is x1, y1, x2, y2 with x1 < x2 and y1 < y2")
+        if (self.track is None) != (self.kind is None):
+            raise ValueError("a track is a number and a kind")
+        if self.box is not None and self.track is not None:
+            raise ValueError("a correction has a box or a track, not both")
         return self
 
     @property
     def stream(self) -> tuple[str, int]:
         """Camera and epoch."""
         return self.camera, self.epoch
+
+    @property
+    def closes(self) -> bool:
+        """Nothing of its frames is to be seen."""
+        return self.box is None and self.track is None
 
 
 class Step(_Model):

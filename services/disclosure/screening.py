@@ -43,10 +43,11 @@ class Screening:
 
     Args:
         wanted: whether a frame of this number is to be shown; groups without one are never decoded.
+        every: decode all groups: those without a wanted frame are there because another one needs them.
     """
 
-    def __init__(self, wanted: Callable[[int], bool]) -> None:
-        self._wanted = wanted
+    def __init__(self, wanted: Callable[[int], bool], *, every: bool = False) -> None:
+        self._wanted, self._every = wanted, every
         self._group: list[Unit] = []
         self._known: dict[int, pb.AccessUnit] = {}  # wanted, and given to the decoder
         self._stream = pb.StreamInfo()
@@ -70,7 +71,7 @@ class Screening:
 
     def _screen(self) -> Iterator[Shot]:
         group, self._group = self._group, []
-        if not any(self._shows(each) for each in group):
+        if not self._every and not any(self._shows(each) for each in group):
             yield from self._drop_decoder()
             return
         for each in group:

@@ -27,6 +27,7 @@ class DisclosureSettings(BaseSettings):
     rules: str = Field("gdpr", description="Deadlines: gdpr, pipa, days:N or days:N+MORE.")
     time_zone: str = Field("UTC", description="Zone in which days begin and end, such as Asia/Seoul.")
     expiry_days: int = Field(30, ge=1, le=366, description="Days that a package can be taken once it is handed over.")
+    workers: int = Field(0, ge=0, le=64, description="Processes that render at a time; as many as cores if 0.")
     house: str = Field("", max_length=200, description="Who hands packages over, as the cover sheet says it.")
     contact: str = Field("", max_length=200, description="How to reach them.")
 

@@ -37,11 +37,13 @@ class Action(StrEnum):
 
     FILE = "file"
     FIND = "find"
+    SUGGEST = "suggest"
     CHOOSE = "choose"
     SUBMIT = "submit"
     RETURN = "return"
     APPROVE = "approve"
     RENDER = "render"
+    LOOK = "look"
     CORRECT = "correct"
     REVIEW = "review"
     PACKAGE = "package"
@@ -64,6 +66,7 @@ class Move:
 
 MOVES: Mapping[Action, Move] = {
     Action.FIND: Move(frozenset({State.FILED, State.FOUND}), State.FOUND),
+    Action.SUGGEST: Move(frozenset({State.FOUND}), State.FOUND),
     Action.CHOOSE: Move(frozenset({State.FOUND}), State.FOUND),
     Action.SUBMIT: Move(frozenset({State.FOUND}), State.SUBMITTED),
     # Whatever was approved is void once it is changed: it has to be approved again.
@@ -72,6 +75,7 @@ MOVES: Mapping[Action, Move] = {
     ),
     Action.APPROVE: Move(frozenset({State.SUBMITTED}), State.APPROVED),
     Action.RENDER: Move(frozenset({State.APPROVED}), State.RENDERED),
+    Action.LOOK: Move(frozenset({State.RENDERED, State.REVIEWED, State.PACKAGED}), None),
     # Corrections only mask more: what was approved still holds.
     Action.CORRECT: Move(frozenset({State.RENDERED, State.REVIEWED}), State.APPROVED),
     Action.REVIEW: Move(frozenset({State.RENDERED}), State.REVIEWED),

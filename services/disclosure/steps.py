@@ -57,6 +57,12 @@ def find(request: Request, actor: Actor, at_us: int, found: int) -> Request:
     return _moved(request, Action.FIND, actor, at_us, details={"tracks": str(found)})
 
 
+def suggest(request: Request, actor: Actor, at_us: int, like: int, compared: int) -> Request:
+    """Tracks were compared with some of the subject's by their colours; what came of it is nowhere."""
+    details = {"like": str(like), "compared": str(compared)}
+    return _moved(request, Action.SUGGEST, actor, at_us, details=details)
+
+
 def choose(request: Request, actor: Actor, at_us: int, sights: tuple[Sight, ...]) -> Request:
     """Says which tracks show the subject."""
     if not sights:
@@ -82,7 +88,7 @@ def send_back(request: Request, actor: Actor, at_us: int) -> Request:
 
 def approve(request: Request, actor: Actor, at_us: int) -> Request:
     """A second person agrees. Raises NotAllowed for anyone who had a hand in it: two pairs of eyes."""
-    hands = request.did(Action.FILE, Action.FIND, Action.CHOOSE, Action.SUBMIT)
+    hands = request.did(Action.FILE, Action.FIND, Action.SUGGEST, Action.CHOOSE, Action.SUBMIT)
     if folded(actor.who) in hands:
         raise NotAllowed(f"{actor.who} took part in this request: somebody else has to approve it.")
     return _moved(request, Action.APPROVE, actor, at_us)
@@ -90,7 +96,7 @@ def approve(request: Request, actor: Actor, at_us: int) -> Request:
 
 def may_render(request: Request, actor: Actor) -> None:
     """Raises NotAllowed unless it was approved, and by somebody else."""
-    _check(request, Action.RENDER)
+    check(request, Action.RENDER)
     if request.approved_by is None:
         raise NotAllowed("Nobody has approved it.")
     if folded(request.approved_by) == folded(actor.who):
@@ -103,10 +109,31 @@ def rendered(request: Request, actor: Actor, at_us: int, files: Mapping[str, str
     return _moved(request, Action.RENDER, actor, at_us, details=dict(files), rendered=dict(files), package={})
 
 
+def look(request: Request, actor: Actor, at_us: int) -> Request:
+    """Somebody looks at what was rendered; told once for each person and rendering."""
+    check(request, Action.LOOK)
+    if looked(request, actor):
+        return request
+    return _moved(request, Action.LOOK, actor, at_us, after=request.state)
+
+
+def looked(request: Request, actor: Actor) -> bool:
+    """Whether they have looked at this rendering before."""
+    for step in reversed(request.history):
+        if step.action is Action.RENDER:
+            break
+        if step.action is Action.LOOK and folded(step.who) == folded(actor.who):
+            return True
+    return False
+
+
 def correct(request: Request, actor: Actor, at_us: int, corrections: tuple[Correction, ...]) -> Request:
     """More is to be masked: it has to be rendered again."""
+    check(request, Action.CORRECT)
     if not corrections:
         raise Invalid("There is no correction.")
+    for one in corrections:
+        _check_that_it_meets(one, request.sights)
     details = {"corrections": str(len(corrections))}
     every = (*request.corrections, *corrections)
     return _moved(request, Action.CORRECT, actor, at_us, details=details, corrections=every, rendered={}, package={})
@@ -119,7 +146,7 @@ def review(request: Request, actor: Actor, at_us: int) -> Request:
 
 def may_package(request: Request) -> None:
     """Raises NotAllowed unless there is something approved and rendered to pack."""
-    _check(request, Action.PACKAGE)
+    check(request, Action.PACKAGE)
     if request.approved_by is None or not request.rendered:
         raise NotAllowed("There is nothing approved and rendered to pack.")
 
@@ -140,7 +167,7 @@ def hand_over(request: Request, actor: Actor, at_us: int, expires_us: int) -> Re
 
 def download(request: Request, actor: Actor, at_us: int) -> Request:
     """Somebody took the package. Raises NotAllowed once it has expired."""
-    _check(request, Action.DOWNLOAD)
+    check(request, Action.DOWNLOAD)
     if request.expires_us is None or at_us >= request.expires_us:
         raise NotAllowed("The package has expired.")
     return _moved(request, Action.DOWNLOAD, actor, at_us)
@@ -148,7 +175,7 @@ def download(request: Request, actor: Actor, at_us: int) -> Request:
 
 def expire(request: Request, actor: Actor, at_us: int) -> Request:
     """What was handed over is taken back, as its time is over."""
-    _check(request, Action.EXPIRE)
+    check(request, Action.EXPIRE)
     if request.expires_us is None or at_us < request.expires_us:
         raise NotAllowed("It has not expired yet.")
     return _moved(request, Action.EXPIRE, actor, at_us, rendered={}, package={})
@@ -168,7 +195,7 @@ def postpone(request: Request, actor: Actor, at_us: int, until: date) -> Request
 
 def resume(request: Request, actor: Actor, at_us: int) -> Request:
     """Goes on where it was when it was put off."""
-    _check(request, Action.RESUME)
+    check(request, Action.RESUME)
     before = next(step.before for step in reversed(request.history) if step.action is Action.POSTPONE)
     return _moved(request, Action.RESUME, actor, at_us, after=before)
 
@@ -183,12 +210,26 @@ def withdraw(request: Request, actor: Actor, at_us: int) -> Request:
     return _moved(request, Action.WITHDRAW, actor, at_us, rendered={}, package={})
 
 
+def _check_that_it_meets(one: Correction, sights: tuple[Sight, ...]) -> None:
+    """A correction that corrects nothing is a slip, and would leave somebody seen."""
+    met = [
+        sight
+        for sight in sights
+        if sight.stream == one.stream and sight.first_seq <= one.last_seq and sight.last_seq >= one.first_seq
+    ]
+    if not met:
+        raise Invalid(f"Nothing of {one.camera}, epoch {one.epoch}, is shown in these frames.")
+    if one.track is not None and not any((sight.track, sight.kind) == (one.track, one.kind) for sight in met):
+        raise Invalid(f"The {one.kind} {one.track} is not the subject's in these frames: it is masked already.")
+
+
 def possible(request: Request) -> tuple[Action, ...]:
     """What may be done with it now."""
     return tuple(action for action, move in MOVES.items() if request.state in move.before)
 
 
-def _check(request: Request, action: Action) -> Move:
+def check(request: Request, action: Action) -> Move:
+    """Raises NotAllowed where the request's state does not allow it."""
     move = MOVES[action]
     if request.state not in move.before:
         raise NotAllowed(f"{_WORDS[action]} is not possible: the request {request.id} is {request.state}.")
@@ -208,7 +249,7 @@ def _moved(
     after: State | None = None,
     **changes: object,
 ) -> Request:
-    move = _check(request, action)
+    move = check(request, action)
     state = after or move.after
     if state is None:
         raise DisclosureError("A step led nowhere.")

@@ -4,16 +4,17 @@ Nothing is ever drawn over a mask, so that masking wins wherever boxes overlap: 
 """
 
 from bisect import bisect_right
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
 
 from services.disclosure.covers import EVIDENT, PEOPLE, Boxes, Cover, Covers, kind_of
-from services.disclosure.request import Correction, Sight
+from services.disclosure.request import Correction
 from services.disclosure.screening import Shot
+from services.disclosure.subject import Subject
 from services.media.masks import DRAWN, Shades, Zone, close_picture, mask, outer_bounds
 from services.media.picture import Picture
 from services.policy.model import Kind, Policy
@@ -25,6 +26,34 @@ _PADDING = 0.15
 _USUAL_RATE = 25.0
 
 
+class Why(StrEnum):
+    """Why something is masked."""
+
+    OTHER = "other"
+    GUESS = "guess"
+    MANY = "many"
+    SOON = "soon"
+    ZONE = "zone"
+    BOX = "box"
+    TAKEN = "taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """One mask on a frame.
+
+    Attributes:
+        box: what it covers, x1, y1, x2, y2 in pixels.
+        kind: what is under it, as far as a track says; None under a zone, or a box drawn by hand.
+        correction: number of the one that asked for it, from 0; None where none did.
+    """
+
+    box: tuple[int, int, int, int]
+    kind: Kind | None
+    why: Why
+    correction: int | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Unveiled:
     """A frame that may be shown.
@@ -32,16 +61,27 @@ class Unveiled:
     Attributes:
         picture: masked, or closed.
         why: why it is closed, one sentence; empty where it is not.
-        masks: how many of each kind were drawn.
+        masks: what was drawn, and why.
         subject: the subject is in it, and was left as it is.
         policy: fingerprint of the one under which it was looked at; empty where that is not known.
     """
 
     picture: Picture
     why: str
-    masks: Mapping[Kind, int]
+    masks: tuple[Mask, ...]
     subject: bool
     policy: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wanted:
+    """A mask that is to be drawn: where, for whom (a key that lasts over frames), how, and why."""
+
+    box: Boxes | tuple[float, float, float, float]
+    key: Hashable
+    kind: Kind | None
+    why: Why
+    correction: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,47 +94,16 @@ class _Early:
     box: tuple[float, float, float, float]
 
 
-class Subject:
-    """The tracks that show one person, or whatever is theirs, in one epoch."""
-
-    def __init__(self, sights: Iterable[Sight]) -> None:
-        self._sights: dict[tuple[int, Kind], list[tuple[int, int]]] = defaultdict(list)
-        for sight in sights:
-            self._sights[sight.track, sight.kind].append((sight.first_seq, sight.last_seq))
-        self.stretches = _joined([part for parts in self._sights.values() for part in parts])
-
-    def is_wanted(self, seq: int) -> bool:
-        """Whether a frame lies where the subject is: no other is rendered."""
-        return any(first <= seq <= last for first, last in self.stretches)
-
-    def near(self, first: int, last: int, ahead: int) -> bool:
-        """Whether something of these frames, or of those up to `ahead` before them, is wanted."""
-        return any(first - ahead <= b and last >= a for a, b in self.stretches)
-
-    def is_own(self, track: int, kind: Kind, seq: int) -> bool:
-        """Whether a track is the subject's in a frame."""
-        return any(a <= seq <= b for a, b in self._sights.get((track, kind), ()))
-
-    def shows(self, track: int, kind: Kind, origin: int, seq: int, policy: Policy) -> bool:
-        """Whether this box is the subject's, and known to be: found there, not held or drawn back in time.
-
-        What moves is one box for all that moves together: it counts only where people are found by themselves too.
-        """
-        if origin not in EVIDENT or not self.is_own(track, kind, seq):
-            return False
-        return kind is not Kind.MOTION or bool(PEOPLE & policy.kinds.keys())
-
-
 class Unveiler:
     """Draws the frames of one epoch.
 
     Args:
         subject: is shown.
         covers: what is known of the epoch's frames, all of it that touches what is drawn.
-        corrections: more to mask.
+        corrections: more to mask, each with its number.
     """
 
-    def __init__(self, subject: Subject, covers: Covers, corrections: Sequence[Correction] = ()) -> None:
+    def __init__(self, subject: Subject, covers: Covers, corrections: Sequence[tuple[int, Correction]] = ()) -> None:
         self._subject, self._covers = subject, covers
         self._corrections = corrections
         self._shades = Shades()
@@ -103,7 +112,7 @@ class Unveiler:
         ]
         self._early_seqs = [early.seq for early in self._early]
         self._labels: dict[int, str] = {}
-        self._zones: dict[tuple[str, int, int], tuple[Zone, ...]] = {}
+        self._zones: dict[tuple[str, int, int], tuple[tuple[tuple[int, int, int, int], Zone], ...]] = {}
 
     def unveil(self, shot: Shot) -> Unveiled:
         """The frame as it may be shown. Its picture is written into."""
@@ -112,47 +121,57 @@ class Unveiler:
         why = why or self._closed_by_hand(shot.seq)
         if why or shot.picture is None or cover is None or cover.policy is None:
             known = "" if cover is None or cover.policy is None else self._label(cover.policy)
-            return Unveiled(closed(shot), why or "There is no picture of this frame.", {}, subject=False, policy=known)
+            return Unveiled(closed(shot), why or "There is no picture of this frame.", (), subject=False, policy=known)
         masks, subject = self._mask(shot, shot.picture, cover, cover.policy)
         return Unveiled(shot.picture, "", masks, subject, self._label(cover.policy))
 
-    def _mask(self, shot: Shot, picture: Picture, cover: Cover, policy: Policy) -> tuple[Mapping[Kind, int], bool]:
-        places = cover.at(shot.seq)
-        shown = [
-            self._subject.shows(track, kind_of(kind), origin, shot.seq, policy)
-            for track, kind, origin in zip(cover.tracks, cover.kinds, cover.origins, strict=True)
-        ]
-        hidden = [index for index, is_subject in enumerate(shown) if not is_subject]
-        boxes = [places[index] for index in hidden]
-        tracks = [(cover.tracks[index], kind_of(cover.kinds[index])) for index in hidden]
+    def _mask(self, shot: Shot, picture: Picture, cover: Cover, policy: Policy) -> tuple[tuple[Mask, ...], bool]:
+        places, wanted, subject = cover.at(shot.seq), list[_Wanted](), False
+        for index, (track, wire, origin) in enumerate(zip(cover.tracks, cover.kinds, cover.origins, strict=True)):
+            kind = kind_of(wire)
+            why, correction = self._reason(track, kind, origin, shot.seq, policy)
+            if why is None:
+                subject = True
+            else:
+                wanted.append(_Wanted(places[index], (track, kind), kind, why, correction))
         for early, box in self._coming(shot, policy, set(cover.tracks)):
-            boxes.append(box)
-            tracks.append((early.track, early.kind))
-        by_hand = [one.box for one in self._corrections if one.box and one.first_seq <= shot.seq <= one.last_seq]
-        drawn = self._draw(picture, policy, boxes, tracks, by_hand)
-        return drawn, any(shown)
+            wanted.append(_Wanted(box, (early.track, early.kind), early.kind, Why.SOON))
+        for number, one in self._corrections:
+            if one.box is not None and one.first_seq <= shot.seq <= one.last_seq:
+                wanted.append(_Wanted(one.box, (-1, number), None, Why.BOX, number))
+        return self._draw(picture, policy, wanted), subject
 
-    def _draw(
-        self,
-        picture: Picture,
-        policy: Policy,
-        boxes: Sequence[Boxes],
-        tracks: Sequence[tuple[int, Kind]],
-        by_hand: Sequence[tuple[float, float, float, float]],
-    ) -> Mapping[Kind, int]:
-        count, kinds = len(boxes) + len(by_hand), [kind for _, kind in tracks]
-        drawn: Counter[Kind] = Counter()
-        if count:
-            every = np.array([*boxes, *by_hand], np.float64).reshape(count, 4)
-            padding = np.array([_padding(policy, kind) for kind in kinds] + [0.0] * len(by_hand))
+    def _reason(
+        self, track: int, kind: Kind, origin: int, seq: int, policy: Policy
+    ) -> tuple[Why, int | None] | tuple[None, None]:
+        """Why a box is masked, and which correction asks for it; None where it is the subject's and shown."""
+        if not self._subject.is_own(track, kind, seq):
+            return Why.OTHER, None
+        for number, one in self._corrections:
+            if one.track == track and one.kind is kind and one.first_seq <= seq <= one.last_seq:
+                return Why.TAKEN, number
+        if origin not in EVIDENT:
+            return Why.GUESS, None
+        # What moves is one box for all that moves together: it counts only where people are found by themselves too.
+        if kind is Kind.MOTION and not PEOPLE & policy.kinds.keys():
+            return Why.MANY, None
+        return None, None
+
+    def _draw(self, picture: Picture, policy: Policy, wanted: Sequence[_Wanted]) -> tuple[Mask, ...]:
+        drawn: list[Mask] = []
+        if wanted:
+            every = np.array([one.box for one in wanted], np.float64).reshape(len(wanted), 4)
+            padding = np.array([0.0 if one.kind is None else _padding(policy, one.kind) for one in wanted])
             bounds = outer_bounds(every, padding, picture.width, picture.height)
-            keys: list[Hashable] = [*tracks, *((-1, index) for index in range(len(by_hand)))]
-            modes = [_mode(policy, kind) for kind in kinds] + ["solid"] * len(by_hand)
-            touched = mask(picture, bounds, keys, modes, policy.strength, self._shades)
-            drawn.update(kinds[index] for index in touched if index < len(kinds))
-        for zone in self._zones_of(policy, picture):
+            modes = ["solid" if one.kind is None else _mode(policy, one.kind) for one in wanted]
+            touched = mask(picture, bounds, [one.key for one in wanted], modes, policy.strength, self._shades)
+            for index in touched:
+                one = wanted[index]
+                drawn.append(Mask(bounds[index], one.kind, one.why, one.correction))
+        for box, zone in self._zones_of(policy, picture):
             zone.draw(picture)
-        return drawn
+            drawn.append(Mask(box, None, Why.ZONE))
+        return tuple(drawn)
 
     def _coming(self, shot: Shot, policy: Policy, here: set[int]) -> Iterable[tuple[_Early, Boxes]]:
         """What is first found within the look-ahead behind this frame, grown as it may have moved since."""
@@ -169,7 +188,7 @@ class Unveiler:
             yield early, np.array([x1 - across, y1 - down, x2 + across, y2 + down])
 
     def _closed_by_hand(self, seq: int) -> str:
-        closing = (one for one in self._corrections if one.box is None and one.first_seq <= seq <= one.last_seq)
+        closing = (one for _, one in self._corrections if one.closes and one.first_seq <= seq <= one.last_seq)
         return next((f"A review closed it: {one.why}" for one in closing), "")
 
     def _label(self, policy: Policy) -> str:
@@ -178,14 +197,22 @@ class Unveiler:
             known = self._labels[id(policy)] = policy.fingerprint
         return known
 
-    def _zones_of(self, policy: Policy, picture: Picture) -> tuple[Zone, ...]:
+    def _zones_of(self, policy: Policy, picture: Picture) -> tuple[tuple[tuple[int, int, int, int], Zone], ...]:
         polygons = [zone.polygon for zone in policy.zones if zone.use == "mask"]
         if not polygons:
             return ()
         key = self._label(policy), picture.width, picture.height
         if key not in self._zones:
-            self._zones[key] = tuple(Zone(polygon, picture.width, picture.height) for polygon in polygons)
+            self._zones[key] = tuple(
+                (_around(polygon, picture), Zone(polygon, picture.width, picture.height)) for polygon in polygons
+            )
         return self._zones[key]
+
+
+def _around(polygon: Sequence[tuple[float, float]], picture: Picture) -> tuple[int, int, int, int]:
+    """The box around a polygon of shares of the picture, in pixels."""
+    across, down = [x * picture.width for x, _ in polygon], [y * picture.height for _, y in polygon]
+    return int(min(across)), int(min(down)), round(max(across)), round(max(down))
 
 
 def closed(shot: Shot) -> Picture:
@@ -222,14 +249,3 @@ def _mode(policy: Policy, kind: Kind) -> str:
     """The policy's way; but no figure of a bystander, whose pose and build may tell who they are."""
     mode = policy.mode_of(kind).value if kind in policy.kinds else "mosaic"
     return "mosaic" if mode in DRAWN else mode
-
-
-def _joined(parts: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """The parts in order, those that touch as one."""
-    found: list[tuple[int, int]] = []
-    for first, last in sorted(parts):
-        if found and first <= found[-1][1] + 1:
-            found[-1] = found[-1][0], max(found[-1][1], last)
-        else:
-            found.append((first, last))
-    return tuple(found)

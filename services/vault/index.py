@@ -223,6 +223,10 @@ class SegmentIndex:
 
     def spans_of(self, camera_id: str, epoch: int, first_seq: int, last_seq: int) -> list[Segment]:
         """Segments of spans that touch these frames, in the order in which their spans came."""
+        return list(self.spans_within(camera_id, epoch, first_seq, last_seq))
+
+    def spans_within(self, camera_id: str, epoch: int, first_seq: int, last_seq: int) -> Iterator[Segment]:
+        """The same for many frames; some at a time."""
         touching = _joined().where(
             SEGMENTS.c.camera_id == camera_id,
             SEGMENTS.c.kind == "spans",
@@ -231,8 +235,15 @@ class SegmentIndex:
             SEGMENTS.c.last_seq >= first_seq,
             SEGMENTS.c.first_seq <= last_seq,
         )
-        with self._database.read() as connection:
-            return [_segment(row) for row in connection.execute(touching.order_by(SEGMENTS.c.number))]
+        number = -1
+        while True:
+            page = touching.where(SEGMENTS.c.number > number).order_by(SEGMENTS.c.number).limit(_PAGE)
+            with self._database.read() as connection:
+                found = [_segment(row) for row in connection.execute(page)]
+            yield from found
+            if len(found) < _PAGE:
+                break
+            number = found[-1].number
 
     def again(self, segment: Segment) -> Segment | None:
         """The same segment as it is now."""

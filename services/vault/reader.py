@@ -1,19 +1,13 @@
 """Reads originals again: in order, across segments, epochs and gaps, with the spans that say what is on them."""
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from google.protobuf.message import DecodeError
-
 from services.bus.clock import Clock
 from services.schema import pb
-from services.vault.errors import Expired, Missing, Tampered
-from services.vault.hours import HourKeys
-from services.vault.index import LIVE, Segment, SegmentIndex
-from services.vault.segment import unseal
-from services.vault.store import Store
+from services.vault.index import Segment, SegmentIndex
+from services.vault.unsealing import SegmentReader, readable
 
 _SPANS_KEPT = 16
 _TOLERATED_US = 2_000_000
@@ -87,8 +81,7 @@ class Opened:
 
     Args:
         index: of segments.
-        store: of files.
-        hours: keys.
+        reader: opens them.
         clock: microseconds since 1970.
         event: the audit event that tells of the opening.
     """
@@ -96,15 +89,14 @@ class Opened:
     def __init__(
         self,
         index: SegmentIndex,
-        store: Store,
-        hours: HourKeys,
+        reader: SegmentReader,
         clock: Clock,
         camera_id: str,
         start_us: int,
         end_us: int,
         event: pb.AuditEvent,
     ) -> None:
-        self._index, self._store, self._hours, self._clock = index, store, hours, clock
+        self._index, self._reader, self._clock = index, reader, clock
         self.camera_id, self.start_us, self.end_us, self.event = camera_id, start_us, end_us, event
         self._spans: OrderedDict[int, tuple[pb.RedactionSpan, ...]] = OrderedDict()
 
@@ -116,11 +108,8 @@ class Opened:
             if not readable(self._index, segment, self._clock()):
                 walk.lacks(segment)
                 continue
-            try:
-                units = self._units(segment)
-            except (Missing, Expired):
-                if self._is_there(segment):
-                    raise Tampered("A segment's file is not in the store, and nobody has purged it.") from None
+            units = self._reader.units(segment)
+            if units is None:
                 walk.lacks(segment)
                 continue
             fresh = walk.unseen(units)
@@ -139,26 +128,10 @@ class Opened:
                 )
         yield from walk.rest()
 
-    def _units(self, segment: Segment) -> list[pb.AccessUnit]:
-        try:
-            units = [pb.AccessUnit.FromString(raw) for raw in self._read(segment)]
-        except DecodeError:
-            raise Tampered("A segment holds what is no access unit.") from None
-        if len(units) != segment.messages or any(
-            unit.camera_id != self.camera_id or unit.epoch != segment.epoch for unit in units
-        ):
-            raise Tampered("A segment does not hold what the index says.")
-        return units
-
     def _spans_of(self, segment: Segment) -> tuple[pb.RedactionSpan, ...]:
         found: list[pb.RedactionSpan] = []
         for each in self._index.spans_of(self.camera_id, segment.epoch, segment.first_seq, segment.last_seq):
-            try:
-                spans = self._read_spans(each)
-            except (Missing, Expired):
-                if self._is_there(each):
-                    raise Tampered("A segment's file is not in the store, and nobody has purged it.") from None
-                continue
+            spans = self._read_spans(each)
             found += (
                 span for span in spans if span.first_seq <= segment.last_seq and span.last_seq >= segment.first_seq
             )
@@ -167,38 +140,17 @@ class Opened:
     def _read_spans(self, segment: Segment) -> tuple[pb.RedactionSpan, ...]:
         known = self._spans.get(segment.id)
         if known is None:
-            try:
-                known = tuple(pb.RedactionSpan.FromString(raw) for raw in self._read(segment))
-            except DecodeError:
-                raise Tampered("A segment holds what is no span.") from None
-            self._spans[segment.id] = known
+            read = self._reader.spans(segment)
+            if read is None:
+                return ()
+            known = self._spans[segment.id] = read
             while len(self._spans) > _SPANS_KEPT:
                 self._spans.popitem(last=False)
         return known
 
-    def _read(self, segment: Segment) -> list[bytes]:
-        """Its messages. Raises Expired, Missing, Tampered, Unavailable."""
-        if segment.salt is None:
-            raise Expired("The key of a segment is gone.")
-        secret = self._hours.open(segment.key)
-        content = self._store.get(segment.name)
-        if hashlib.sha256(content).digest() != segment.sha256:
-            raise Tampered("A segment's file is not the one that was written.")
-        return unseal(secret, segment.salt, segment.place, content)
-
-    def _is_there(self, segment: Segment) -> bool:
-        """Whether the index still says so; it may have gone while this was reading."""
-        now = self._index.again(segment)
-        return now is not None and now.state == LIVE
-
     def _why_ended(self, epoch: int) -> str:
         reason = self._index.endings(self.camera_id, [epoch]).get(epoch, "")
         return _ENDED.get(reason, "nobody said why it broke off")
-
-
-def readable(index: SegmentIndex, segment: Segment, now_us: int) -> bool:
-    """Whether it may be read: it is there, and not past its time unless a legal hold keeps it."""
-    return segment.state == LIVE and (segment.due_us > now_us or index.is_held(segment))
 
 
 class _Walk:

@@ -9,16 +9,19 @@ from sqlalchemy import func, select
 
 from services.bus.clock import Clock, now_us
 from services.envelope import KeyEncryption, KeyFolder, KeySettings
+from services.schema import pb
 from services.vault.database import Database, database_of
 from services.vault.errors import Expired, Missing, NoPurpose, Unavailable, VaultError
 from services.vault.events import Actor, Events
 from services.vault.hours import HourKeys
 from services.vault.index import LIVE, SegmentIndex, not_held, overlapping
+from services.vault.outline import Outlined
 from services.vault.purge import Purger
 from services.vault.reader import Opened
 from services.vault.settings import VaultSettings
 from services.vault.store import folder_of, make_store
 from services.vault.tables import SEGMENTS
+from services.vault.unsealing import SegmentReader
 
 _CACHE_S = 300.0
 EVERYWHERE = "*"
@@ -63,6 +66,7 @@ class Vault:
         self.index = SegmentIndex(self.database, settings.writer, clock)
         self.events = Events(self.database, clock)
         self.hours = HourKeys(self.database, keys, cache_s, clock)
+        self._reader = SegmentReader(self.index, self.store, self.hours)
         self.purger = Purger(self.database, self.store, self.events, self.hours, clock)
 
     def open(
@@ -73,17 +77,15 @@ class Vault:
         The audit event is durable before anything is read. A refusal is an event too. Raises NoPurpose, Missing where
         nothing of the range was ever kept, Expired where nothing of it is kept any more.
         """
-        actor = Actor(who, purpose, role)
-        thing = f"{camera_id}/{start_us}/{end_us}"
-        if start_us >= end_us:
-            raise Missing("The range ends before it begins.")
-        try:
-            segments = self._readable(camera_id, start_us, end_us)
-        except (Missing, Expired) as refusal:
-            self.events.tell(actor, "vault.refused", camera_id, thing, {"why": str(refusal)})
-            raise
-        event = self.events.tell(actor, "vault.open", camera_id, thing, {"segments": str(segments)})
-        return Opened(self.index, self.store, self.hours, self._clock, camera_id, start_us, end_us, event)
+        event = self._told("vault.open", camera_id, start_us, end_us, Actor(who, purpose, role))
+        return Opened(self.index, self._reader, self._clock, camera_id, start_us, end_us, event)
+
+    def outline(
+        self, camera_id: str, start_us: int, end_us: int, *, purpose: str, who: str, role: str = "operator"
+    ) -> Outlined:
+        """What is known of a range without a picture: frames, times and spans, epoch by epoch. As `open` otherwise."""
+        event = self._told("vault.search", camera_id, start_us, end_us, Actor(who, purpose, role))
+        return Outlined(self.index, self._reader, self._clock, camera_id, start_us, end_us, event)
 
     def stock(self, actor: Actor, camera_id: str | None = None) -> Sequence[Stock]:
         """What is kept of each camera, or of one."""
@@ -107,6 +109,18 @@ class Vault:
     def close(self) -> None:
         """Lets go of the index."""
         self.database.close()
+
+    def _told(self, action: str, camera_id: str, start_us: int, end_us: int, actor: Actor) -> pb.AuditEvent:
+        """The event of an access, durable; of its refusal where there is nothing, which is raised."""
+        thing = f"{camera_id}/{start_us}/{end_us}"
+        if start_us >= end_us:
+            raise Missing("The range ends before it begins.")
+        try:
+            segments = self._readable(camera_id, start_us, end_us)
+        except (Missing, Expired) as refusal:
+            self.events.tell(actor, "vault.refused", camera_id, thing, {"why": str(refusal)})
+            raise
+        return self.events.tell(actor, action, camera_id, thing, {"segments": str(segments)})
 
     def _readable(self, camera_id: str, start_us: int, end_us: int) -> int:
         """How many segments of a range may be read. Raises Missing, Expired."""

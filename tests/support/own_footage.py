@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 
 import av
@@ -68,6 +69,7 @@ class Piece:
     epoch: int
     units: Sequence[Unit]
     spans: Sequence[pb.RedactionSpan]
+    epoch_spans: Sequence[pb.RedactionSpan] = ()
 
 
 @dataclass(frozen=True)
@@ -78,18 +80,59 @@ class Gap:
     why: str
 
 
+@dataclass(frozen=True)
+class Run:
+    first_seq: int
+    last_seq: int
+    start_us: int
+    end_us: int
+
+
+@dataclass(frozen=True)
+class Outline:
+    camera_id: str
+    epoch: int
+    runs: Sequence[Run]
+    all_spans: Sequence[pb.RedactionSpan]
+
+    def spans(self) -> Iterator[pb.RedactionSpan]:
+        yield from self.all_spans
+
+
 @dataclass
 class Footage:
-    """Gives out what it was given; remembers who asked."""
+    """Gives out what it was given; remembers who asked, for pictures and for spans alone."""
 
     cameras: dict[str, list[Piece | Gap]]
     asked: list[tuple[str, int, int, str, str, str]] = field(default_factory=list)
+    outlined: list[tuple[str, int, int, str, str, str]] = field(default_factory=list)
 
     def open(
         self, camera_id: str, start_us: int, end_us: int, *, purpose: str, who: str, role: str
     ) -> Iterable[Piece | Gap]:
         self.asked.append((camera_id, start_us, end_us, purpose, who, role))
         return [_cut(part, start_us, end_us) for part in self.cameras[camera_id]]
+
+    def outline(
+        self, camera_id: str, start_us: int, end_us: int, *, purpose: str, who: str, role: str
+    ) -> Iterable[Outline]:
+        self.outlined.append((camera_id, start_us, end_us, purpose, who, role))
+        cut = [_cut(part, start_us, end_us) for part in self.cameras[camera_id]]
+        found = [one for part in cut if isinstance(part, Piece) for one in _outline(part)]
+        return [_joined(list(group)) for _, group in groupby(found, key=lambda one: one.epoch)]
+
+
+def _outline(piece: Piece) -> Iterator[Outline]:
+    seqs = sorted(each.unit.seq for each in piece.units if each.wanted)
+    if seqs:
+        times = {each.unit.seq: each.unit.captured_us for each in piece.units}
+        run = Run(seqs[0], seqs[-1], times[seqs[0]], times[seqs[-1]])
+        yield Outline(piece.camera_id, piece.epoch, [run], piece.epoch_spans or piece.spans)
+
+
+def _joined(outlines: Sequence[Outline]) -> Outline:
+    runs = [run for one in outlines for run in one.runs]
+    return replace(outlines[0], runs=runs)
 
 
 def _cut(part: Piece | Gap, start_us: int, end_us: int) -> Piece | Gap:
@@ -173,7 +216,7 @@ def pieces(units: Sequence[pb.AccessUnit], spans: Sequence[pb.RedactionSpan], ev
         part = units[start : start + every]
         low, high = min(unit.seq for unit in part), max(unit.seq for unit in part)
         touching = [each for each in spans if each.first_seq <= high and each.last_seq >= low]
-        yield Piece(part[0].camera_id, part[0].epoch, [Unit(unit) for unit in part], touching)
+        yield Piece(part[0].camera_id, part[0].epoch, [Unit(unit) for unit in part], touching, spans)
 
 
 def luma(path: Path) -> list[NDArray[np.uint8]]:

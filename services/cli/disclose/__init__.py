@@ -6,9 +6,9 @@ from services.cli.disclose import keys, requests, result, subject
 
 app = typer.Typer(
     help="Gives a person their own footage with everyone else masked: request, second pair of eyes, signed package.\n\n"
-    "The steps are file → find → choose → submit → approve → render → (review) → package → hand-over; refuse, postpone "
-    "and withdraw end or delay them. Whoever approves has neither taken the request in, nor chosen, nor renders. Every "
-    "step has a name and a reason (--who, --why), and is an event that can't be changed unseen.\n\n"
+    "The steps are file → find → choose → submit → approve → render → (look, review) → package → hand-over; refuse, "
+    "postpone and withdraw end or delay them. Whoever approves has neither taken the request in, nor chosen, nor "
+    "renders. Every step has a name and a reason (--who, --why), and is an event that can't be changed unseen.\n\n"
     "Set up by VEIL_DISCLOSURE_FOLDER, VEIL_DISCLOSURE_KEYS and VEIL_DISCLOSURE_POLICIES; originals are the vault's "
     "(VEIL_VAULT_STORE, VEIL_KEYS_FOLDER). services/disclosure/README.md tells more.",
     no_args_is_help=True,
@@ -25,6 +25,8 @@ app.command("file")(requests.file_request)
 app.command("list")(requests.list_requests)
 app.command("show")(requests.show)
 app.command("find")(subject.find)
+app.command("tracks")(subject.tracks)
+app.command("suggest")(subject.suggest)
 app.command("choose")(subject.choose)
 app.command("submit")(subject.submit)
 app.command("return")(subject.send_back)
@@ -34,6 +36,7 @@ app.command("withdraw")(requests.withdraw)
 app.command("postpone")(requests.postpone)
 app.command("resume")(requests.resume)
 app.command("render")(result.render)
+app.command("look")(result.look)
 app.command("correct")(result.correct)
 app.command("review")(result.review)
 app.command("package")(result.package)

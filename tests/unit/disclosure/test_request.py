@@ -19,11 +19,13 @@ CLOSING = Correction(camera="gate", epoch=EPOCH, first_seq=1, last_seq=2, why="a
 
 ACTIONS: dict[Action, Any] = {
     Action.FIND: lambda now: steps.find(now, OTHER, AT_US, 3),
+    Action.SUGGEST: lambda now: steps.suggest(now, OTHER, AT_US, 1, 7),
     Action.CHOOSE: lambda now: steps.choose(now, OTHER, AT_US, (FACE,)),
     Action.SUBMIT: lambda now: steps.submit(now, OTHER, AT_US),
     Action.RETURN: lambda now: steps.send_back(now, OTHER, AT_US),
     Action.APPROVE: lambda now: steps.approve(now, OTHER, AT_US),
     Action.RENDER: lambda now: steps.rendered(now, OTHER, AT_US, {"a": "b"}),
+    Action.LOOK: lambda now: steps.look(now, OTHER, AT_US),
     Action.CORRECT: lambda now: steps.correct(now, OTHER, AT_US, (CLOSING,)),
     Action.REVIEW: lambda now: steps.review(now, OTHER, AT_US),
     Action.PACKAGE: lambda now: steps.packaged(now, OTHER, AT_US, {"a": "b"}),
@@ -39,12 +41,12 @@ ACTIONS: dict[Action, Any] = {
 # By hand, not from the code's own table.
 ALLOWED = {
     State.FILED: "find postpone refuse withdraw",
-    State.FOUND: "find choose submit postpone refuse withdraw",
+    State.FOUND: "find suggest choose submit postpone refuse withdraw",
     State.SUBMITTED: "return approve postpone refuse withdraw",
     State.APPROVED: "return render postpone withdraw",
-    State.RENDERED: "return correct review package postpone withdraw",
-    State.REVIEWED: "return correct package postpone withdraw",
-    State.PACKAGED: "return hand_over postpone withdraw",
+    State.RENDERED: "return look correct review package postpone withdraw",
+    State.REVIEWED: "return look correct package postpone withdraw",
+    State.PACKAGED: "return look hand_over postpone withdraw",
     State.HANDED_OVER: "download expire",
     State.EXPIRED: "",
     State.POSTPONED: "resume refuse withdraw",
@@ -247,3 +249,38 @@ def test_an_event_tells_who_did_what_and_why_but_not_whose_footage_it_is() -> No
     ]
     assert all(event.actor and event.purpose and event.object == request.id for event in events)
     assert b"Park" not in b"".join(event.SerializeToString() for event in events)
+
+
+def test_who_compared_tracks_can_not_approve() -> None:
+    request = steps.suggest(steps.find(filed(), OFFICER, AT_US, 2), OTHER, AT_US, 1, 1)
+    request = steps.submit(steps.choose(request, OFFICER, AT_US, (FACE,)), OFFICER, AT_US)
+    with pytest.raises(NotAllowed, match="choi took part"):
+        steps.approve(request, OTHER, AT_US)
+
+
+def test_a_look_is_told_once_for_each_person_and_rendering() -> None:
+    request = steps.look(brought_to(State.RENDERED), OTHER, AT_US)
+    assert steps.look(request, OTHER.model_copy(update={"who": " CHOI"}), AT_US) is request
+    assert [step.who for step in steps.look(request, OFFICER, AT_US).history[-2:]] == ["choi", "kim"]
+    again = steps.rendered(steps.correct(request, OTHER, AT_US, (CLOSING,)), OFFICER, AT_US, {"a": "b"})
+    assert steps.look(again, OTHER, AT_US) is not again
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"epoch": EPOCH + 1},
+        {"camera": "yard"},
+        {"first_seq": 100, "last_seq": 200},
+        {"track": 2, "kind": Kind.FACE},
+        {"track": 1, "kind": Kind.PERSON},
+    ],
+    ids=["epoch", "camera", "frames", "track", "kind"],
+)
+def test_a_correction_that_would_correct_nothing_is_refused(fields: dict[str, Any]) -> None:
+    """A slip of the keyboard would leave somebody seen whom the reviewer wanted masked."""
+    one = Correction.model_validate({**dict(CLOSING), **fields})
+    with pytest.raises(Invalid):
+        steps.correct(brought_to(State.RENDERED), OTHER, AT_US, (CLOSING, one))
+    taken = Correction.model_validate({**dict(CLOSING), "track": 1, "kind": Kind.FACE})
+    assert steps.correct(brought_to(State.RENDERED), OTHER, AT_US, (taken,)).state is State.APPROVED
