@@ -17,6 +17,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from deploy import metrics_page
 from deploy.samples import sample
 from deploy.stack.process import StartError
 from deploy.stack.triton import TritonServer
@@ -102,6 +103,17 @@ def test_veils_own_network_answers_several_kinds_alike_in_both_homes(start_trito
             assert all(_same(expected[kind][0], found[kind][0]) for kind in kinds)
             assert any(len(expected[kind][0]) for kind in kinds) or not image.any()
     assert _metric(server, "nv_inference_request_success", model="veil") - before == 3 * len(images)
+
+
+def test_every_metric_that_rules_boards_and_scaling_ask_for_is_there(triton: TritonServer) -> None:
+    """By name and by label; those of a GPU are not here, and are excused by name in the metrics' page alone."""
+    with urllib.request.urlopen(triton.metrics, timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    for metric in metrics_page.TRITON:
+        assert f"# TYPE {metric.name} {metric.type}" in lines
+        series = [line for line in lines if line.startswith(f"{metric.name}{{")]
+        assert series, metric.name
+        assert all(f'{label}="' in line for line in series for label in metric.labels)
 
 
 def test_full_hd_pictures_pass(triton: TritonServer) -> None:
