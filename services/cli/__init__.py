@@ -16,6 +16,7 @@ from services.cli import (
     audit,
     audit_log,
     disclose,
+    insight,
     keys,
     logo,
     models,
@@ -62,6 +63,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(logo.app, name="logo")
 app.add_typer(keys.app, name="keys")
 app.add_typer(vault.app, name="vault")
+app.add_typer(insight.app, name="insight")
 
 
 @app.command()

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 # In the order of the flow. The decoder reads no topic, the auditor what viewers read, and the vault what the renderer
 # reads: none of them has neighbours.
-_ALONE = ("decoder", "vault", "auditor")
+_ALONE = ("decoder", "vault", "auditor", "insight")
 _CONSUMING = ("inference", "tracker", "renderer", "encoder")
-SERVICES = ("decoder", *_CONSUMING, "vault", "auditor")
+SERVICES = ("decoder", *_CONSUMING, "vault", "auditor", "insight")
 
 _BY_ITSELF = {
     "decoder": "the decoder runs by itself: it opens cameras, which must not wait for another stage",
     "vault": "the vault runs by itself: it waits for its store, and nothing may wait for it",
     "auditor": "the auditor runs by itself: it reads what viewers read, and nothing may wait for it",
+    "insight": "insight runs by itself: it reads what analysts read, and waits for its database",
 }
 
 EPILOG = f"""[bold]Examples[/]
@@ -41,7 +42,8 @@ def service(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="decoder, inference, tracker, renderer, encoder; renderer+encoder; vault; auditor."
+            metavar="NAME",
+            help="decoder, inference, tracker, renderer, encoder; renderer+encoder; vault; auditor; insight.",
         ),
     ],
 ) -> None:

@@ -1,0 +1,1 @@
+"""Statistics from anonymous metadata: counts that never single out a person, kept in SQL, shown and exported."""
