@@ -61,7 +61,7 @@ ACTS: Mapping[str, Act] = {
         },
     ),
     **_acts("auditor", "leak", {"suspected": "the leak check saw what looks like a face or a plate"}),
-    **_acts("house", "policy", {"change": "what a camera masks or keeps has changed"}, purpose=False),
+    **_acts("house, vault", "policy", {"change": "what a camera masks or keeps has changed"}, purpose=False),
     **_acts(
         "house",
         "key",

@@ -1,7 +1,7 @@
 """The log itself: append an event in the caller's transaction, or in one of its own."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -9,9 +9,11 @@ from sqlalchemy import Connection
 
 from services.audit.acts import needs_purpose
 from services.audit.errors import NoPurpose
+from services.audit.policies import CHANGE, PolicyWatch
 from services.audit.rows import EventRows, Head, Unpublished, lock
 from services.audit.tables import EVENTS, METADATA
 from services.bus.clock import Clock, now_us
+from services.policy.model import PolicyBook
 from services.schema import pb
 
 EVERYWHERE = "*"
@@ -85,6 +87,24 @@ class AuditLog:
             return self.rows.append(connection, event, columns)
         with self._database.write() as own:
             return self.rows.append(own, event, columns)
+
+    def watch(self, book: PolicyBook, who: str = "veil", role: str = "service", purpose: str = "") -> PolicyWatch:
+        """What compares policies with this log; see `look`."""
+
+        def append(connection: Connection, camera_id: str, details: Mapping[str, str]) -> pb.AuditEvent:
+            given = {"purpose": purpose, "role": role, "camera_id": camera_id, "thing": camera_id}
+            return self.append(CHANGE, who, **given, details=details, connection=connection)
+
+        return PolicyWatch(self.rows, append, book)
+
+    def look(self, watch: PolicyWatch, cameras: Iterable[str]) -> list[str]:
+        """Writes an event for each camera whose policy has changed since the log last heard of it; which these are."""
+        told = []
+        for camera_id in watch.changed(cameras):
+            with self._database.write() as connection:
+                if watch.tell(connection, camera_id):
+                    told.append(camera_id)
+        return told
 
     def tell(self, action: str, who: str, details: Mapping[str, str], connection: Connection | None = None) -> None:
         """`append` for who knows nothing of the log: purpose, role, object and camera are taken out of `details`."""

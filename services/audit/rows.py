@@ -128,6 +128,20 @@ class EventRows:
                 return
             after = found[-1].id
 
+    def newest(self, connection: Connection, key: str, action: str) -> pb.AuditEvent | None:
+        """The last event of an action in a chain; None where there is none."""
+        table, before = self._table, None
+        while True:
+            page = select(table.c.id, table.c.event).where(self._of(key)).order_by(table.c.id.desc()).limit(_PAGE)
+            found = connection.execute(page if before is None else page.where(table.c.id < before)).all()
+            for row in found:
+                event = pb.AuditEvent.FromString(row.event)
+                if event.action == action:
+                    return event
+            if len(found) < _PAGE:
+                return None
+            before = found[-1].id
+
     def heads(self, connection: Connection) -> list[Head]:
         """How far every chain has come, in order of their keys."""
         table = self._table

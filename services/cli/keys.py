@@ -7,11 +7,13 @@ import typer
 from rich.table import Table
 
 from services.cli.console import complain, fail, out, say, tells_errors
+from services.cli.told import Purpose, Who, tell
 from services.embedded.errors import ExitCode
 from services.envelope import KeyFolder, SealError
 
 app = typer.Typer(
-    help="Keys that wrap the data keys of cameras, in a folder; production keeps them in a key management service.",
+    help="Keys that wrap the data keys of cameras, in a folder; production keeps them in a key management service.\n\n"
+    "Making and destroying one is an event in the audit log (VEIL_AUDIT_DATABASE; veil audit-log shows it).",
     no_args_is_help=True,
     epilog="[bold]Examples[/]\n\n[green]veil keys create /etc/veil/keys[/]\n\n[green]veil keys rotate /etc/veil/keys[/]"
     "\n\n[green]veil keys destroy 20250601T101500.000000Z /etc/veil/keys[/]",
@@ -24,19 +26,21 @@ _Folder = Annotated[
 
 @app.command()
 @tells_errors
-def create(folder: _Folder) -> None:
+def create(folder: _Folder, purpose: Purpose = "", who: Who = "") -> None:
     """Makes a folder with its first key, readable by its owner only."""
     if folder.is_dir() and _names(folder):
         fail(f"{folder}: there are keys in it already; veil keys rotate adds one", ExitCode.USAGE)
+    tell("key.create", who, purpose, str(folder), must=False)
     say(f"{_add(folder)} is the current key")
 
 
 @app.command()
 @tells_errors
-def rotate(folder: _Folder) -> None:
+def rotate(folder: _Folder, purpose: Purpose = "", who: Who = "") -> None:
     """Adds a key; cameras use it from their next data key on, without a restart. Older ones open what they sealed."""
     if not _names(folder):
         fail(f"{folder}: there is no key in it; veil keys create makes the first", ExitCode.USAGE)
+    tell("key.rotate", who, purpose, str(folder), must=False)
     say(f"{_add(folder)} is the current key; cameras turn to it within VEIL_KEYS_ROTATE_EVERY_S, an hour by default")
 
 
@@ -64,11 +68,15 @@ def destroy(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Key to destroy, as veil keys list shows it.")],
     folder: _Folder,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    purpose: Purpose = "",
+    who: Who = "",
 ) -> None:
     """Destroys an old key. Within minutes, when readers forget it, nobody can read what was sealed under it."""
     if not yes and not typer.confirm(f"Nothing sealed under {name} can ever be read again. Destroy it?"):
         fail("nothing was destroyed", ExitCode.USAGE)
     try:
+        KeyFolder(folder).may_destroy(name)
+        tell("key.destroy", who, purpose, f"{folder}/{name}")
         KeyFolder(folder).destroy(name)
     except SealError as error:
         fail(str(error), ExitCode.USAGE)

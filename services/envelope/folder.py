@@ -89,17 +89,21 @@ class KeyFolder:
     def destroy(self, name: str) -> None:
         """Overwrites and removes a key: what data keys under it sealed is unreadable from then on.
 
-        Raises SealError if there is no such key or it is the current one, OSError.
+        Raises SealError as `may_destroy`, OSError.
         """
+        self.may_destroy(name)
+        file = self.file(name)
+        _write(file, os.urandom(file.stat().st_size))
+        file.unlink()
+        self._settle()
+
+    def may_destroy(self, name: str) -> None:
+        """Raises SealError if there is no such key or it is the current one."""
         names = self.names()
         if name not in names:
             raise SealError(f"{self.path}: there is no key {name} in this folder.")
         if name == names[-1]:
             raise SealError(f"The key {name} is in use: veil keys rotate makes another one first.")
-        file = self.file(name)
-        _write(file, os.urandom(file.stat().st_size))
-        file.unlink()
-        self._settle()
 
     def file(self, name: str) -> Path:
         """Where the key of that name lies. Raises SealError if it can't be a name."""

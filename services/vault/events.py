@@ -5,14 +5,16 @@ them on the topic `audit` afterwards.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from services.audit.policies import CHANGE, PolicyWatch
 from services.audit.rows import EventRows, Unpublished
 from services.audit_chain import first_break
 from services.bus.clock import Clock
+from services.policy.model import PolicyBook
 from services.schema import pb
 from services.vault.database import Database
 from services.vault.errors import NoPurpose
@@ -49,6 +51,8 @@ class Actor:
 SERVICE = Actor("vault", "retention", "service")
 """The vault itself, when it lets expire what is due."""
 
+WATCH = Actor("vault", "watches policies", "service")
+"""The vault, when it sees a policy that has changed: who changed it, and why, is for `veil policy record` to say."""
 
 ROWS = EventRows(EVENTS, CHAIN, "camera_id")
 """Events as the index has them."""
@@ -82,6 +86,20 @@ class Events:
         """Writes one by itself; it is durable when this returns. Raises Unavailable."""
         with self._database.decide() as connection:
             return self.add(connection, actor, action, camera_id, thing, details or {})
+
+    def watch(self, book: PolicyBook) -> PolicyWatch:
+        """What compares policies with the chains; see `look`."""
+
+        def append(connection: Connection, camera_id: str, details: Mapping[str, str]) -> pb.AuditEvent:
+            return self.add(connection, WATCH, CHANGE, camera_id, camera_id, details)
+
+        return PolicyWatch(ROWS, append, book)
+
+    def look(self, watch: PolicyWatch, cameras: Iterable[str]) -> None:
+        """Writes an event for each camera whose policy is not the one that its chain heard of last."""
+        for camera_id in watch.changed(cameras):
+            with self._database.decide() as connection:
+                watch.tell(connection, camera_id)
 
     def unpublished(self, after: int) -> Sequence[Unpublished]:
         """The oldest events behind number `after` that are not on the bus yet."""

@@ -76,6 +76,7 @@ class Keeper:
         self._settings, self._index, self._store, self._purger = settings, index, store, purger
         self._events, self._policies, self._cameras = events, policies, cameras
         self._clock, self._monotonic = clock, monotonic
+        self._watch = events.watch(policies)
         self._steady = SteadyClock(clock, monotonic, settings.clock_step_s, index.newest_us())
         self._stop = threading.Event()
         self._waiting: deque[Unpublished] = deque()
@@ -105,7 +106,8 @@ class Keeper:
         return taken
 
     def sweep(self) -> None:
-        """Lets expire what is due. Raises Unavailable."""
+        """Lets expire what is due, and tells of policies that have changed. Raises Unavailable."""
+        self._events.look(self._watch, self._cameras())
         self._purger.resume()
         for camera_id in self._cameras():
             try:

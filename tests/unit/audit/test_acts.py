@@ -6,7 +6,7 @@ from pathlib import Path
 from services.audit.acts import ACTS, needs_purpose
 from services.disclosure.states import Action
 
-_ROW = re.compile(r"^\| `([a-z_.]+)` \| (.+) \| ([a-z]+) \| (yes|no) \|$", re.MULTILINE)
+_ROW = re.compile(r"^\| `([a-z_.]+)` \| (.+) \| ([a-z, ]+) \| (yes|no) \|$", re.MULTILINE)
 _CODE = re.compile(r'"((?:vault|disclosure|policy|key|audit|compliance|leak|live|login|session|account)\.[a-z_]+)"')
 ROOT = Path(__file__).parents[3]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from services.audit.sources import open_log
 from services.cli import app
 from services.embedded.errors import ExitCode
 from services.envelope import KeyFolder
@@ -100,3 +101,25 @@ def test_i3_no_key_is_ever_shown(folder: Path) -> None:
     for arguments in (("list",), ("create",), ("rotate",), ("list",)):
         result = _veil(*arguments, folder)
         assert secret not in result.output
+
+
+def test_making_and_destroying_a_key_are_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEIL_AUDIT_DATABASE", f"sqlite:///{tmp_path / 'audit.db'}")
+    folder = tmp_path / "keys"
+    for command in ("create", "rotate"):
+        assert _veil(command, folder, "--who", "kim").exit_code == 0
+    old, new = KeyFolder(folder).names()
+    assert _veil("destroy", new, folder, "--yes").exit_code == ExitCode.USAGE
+    assert _veil("destroy", old, folder, "--yes", "--who", "kim", "--purpose", "a year old").exit_code == 0
+    events = open_log().events()
+    assert [event.action for event in events] == ["key.create", "key.rotate", "key.destroy"]
+    assert events[2].object == f"{folder}/{old}"
+    assert (events[2].actor, events[2].purpose) == ("kim", "a year old")
+
+
+def test_a_key_is_not_destroyed_where_nobody_would_know(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _veil("rotate", folder)
+    old = KeyFolder(folder).names()[0]
+    monkeypatch.setenv("VEIL_AUDIT_DATABASE", "sqlite:////proc/nowhere/audit.db")
+    assert _veil("destroy", old, folder, "--yes").exit_code == ExitCode.INPUT
+    assert old in KeyFolder(folder).names()
