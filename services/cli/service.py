@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _ALONE = ("decoder", "vault", "auditor", "insight")
 _CONSUMING = ("inference", "tracker", "renderer", "encoder")
 SERVICES = ("decoder", *_CONSUMING, "vault", "auditor", "insight")
+# No stages: they serve browsers, and `run` in their process.py does all the rest.
+SERVERS = ("console",)
 
 _BY_ITSELF = {
     "decoder": "the decoder runs by itself: it opens cameras, which must not wait for another stage",
@@ -43,11 +45,13 @@ def service(
         str,
         typer.Argument(
             metavar="NAME",
-            help="decoder, inference, tracker, renderer, encoder; renderer+encoder; vault; auditor; insight.",
+            help="decoder, inference, tracker, renderer, encoder; renderer+encoder; vault; auditor; insight; console.",
         ),
     ],
 ) -> None:
-    """Runs one stage of the line on Kafka until it is stopped."""
+    """Runs one stage of the line on Kafka until it is stopped, or the console."""
+    if name in SERVERS:
+        raise typer.Exit(_serve(name))
     try:
         names = stages_of(name)
     except ValueError as error:
@@ -58,12 +62,22 @@ def service(
     raise typer.Exit(serve("-".join(names), _prepared(names)))
 
 
+def _serve(name: str) -> int:
+    try:
+        process = import_module(f"services.{name}.process")
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        fail(f"the {name} needs the package {package}: pip install 'veil[server]'", ExitCode.USAGE)
+    status: int = process.run()
+    return status
+
+
 def stages_of(name: str) -> tuple[str, ...]:
     """The stages that `name` asks for, in the order of the flow. Raises ValueError with one sentence."""
     names = tuple(name.split("+"))
     for one in names:
         if one not in (*_ALONE, *_CONSUMING):
-            raise ValueError(f"there is no service '{one}'; there are {', '.join(SERVICES)}")
+            raise ValueError(f"there is no service '{one}'; there are {', '.join((*SERVICES, *SERVERS))}")
     if len(names) == 1:
         return names
     if set(names) & set(_ALONE):

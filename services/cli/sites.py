@@ -1,23 +1,29 @@
 """`veil run`: masks all cameras of a site file, live, in one process."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.console import EXIT_CODES, debugging, say, tells_errors
-from services.policy.site import load_site
+from services.embedded.errors import ExitCode, RunError
+from services.policy.site import Site, load_site
 
 if TYPE_CHECKING:
+    from services.bus.interface import Bus
     from services.embedded.record import Outcome
+    from services.embedded.site import Beside
 
 EPILOG = f"""[bold]Examples[/]
 
 [green]veil run shop.yaml[/]  until Ctrl-C; a second Ctrl-C ends at once
 
 [green]veil run shop.yaml --check[/]  only say what is wrong with the file
+
+[green]veil run shop.yaml --console 8080[/]  look at it in a browser: http://127.0.0.1:8080/
 
 [green]VEIL_KEYS_FOLDER=keys veil run shop.yaml --vault originals[/]  keep originals too; veil vault --help
 
@@ -53,6 +59,15 @@ def run(
             "`originals: keep`.",
         ),
     ] = None,
+    console: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Show the masked cameras in a browser on this machine; 0 for any free port. docs/console.md.",
+        ),
+    ] = None,
     json_logs: Annotated[bool, typer.Option("--json-logs", metavar="", help="Log as JSON, one object a line.")] = False,
 ) -> None:
     """Masks the cameras of a site file, live, until it is stopped."""
@@ -70,7 +85,29 @@ def run(
     configure_logs("DEBUG" if debugging() else "INFO", as_json=json_logs)
     status = (lambda _: None) if quiet else _Status()
     with stop_on_signals() as stop:
-        run_site(loaded, stop, status, health_port, models, vault=vault)
+        beside = None if console is None else _console(loaded, console)
+        run_site(loaded, stop, status, health_port, models, vault=vault, beside=beside)
+
+
+def _console(site: Site, port: int) -> "Beside":
+    """The console of a line in this process, which says where it can be seen."""
+    try:
+        from services.console.process import console_beside
+        from services.console.server import ConsoleError
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        raise RunError(f"a console needs the package {package}: pip install 'veil[server]'", ExitCode.USAGE) from error
+
+    @contextmanager
+    def beside(bus: "Bus") -> Iterator[None]:
+        try:
+            with console_beside(site, port, bus) as at:
+                say(f"console at {at.address} (Ctrl-C ends it)")
+                yield
+        except ConsoleError as error:
+            raise RunError(str(error), ExitCode.USAGE) from error
+
+    return beside
 
 
 class _Status:

@@ -2,28 +2,35 @@
 
 import asyncio
 import contextlib
-import logging
+import io
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Request, WebSocket, WebSocketDisconnect
+import av
+import cv2
+from fastapi import APIRouter, HTTPException, Path, Response, WebSocket, WebSocketDisconnect
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from services.accounts.errors import AccountError, NotAllowed, Refused
+from services.accounts.model import Account, Role
+from services.accounts.web import Who, account_of, allows
+from services.audit.log import Tell
 from services.bus.clock import now_us
 from services.console import metrics
-from services.console.access import Access, NotLoggedIn, Tell, Viewer
+from services.console.channel import Channel
 from services.console.hub import Hub
 from services.console.settings import ConsoleSettings
 from services.console.viewer import FEEDS_MAX, TooSlow, ViewerQueue, condition_of
 
-_log = logging.getLogger(__name__)
-
 # WebSocket codes of an application, from 4000 on, with the numbers of HTTP in them.
 LOGIN, FORBIDDEN, TOO_MANY, UNREADABLE, BEHIND = 4401, 4403, 4429, 4400, 4408
-_WORDS_MOST = 16 << 10
+LOOKING = (Role.VIEWER, Role.OFFICER, Role.APPROVER)
+"""Roles that may look at live pictures; which cameras, is up to the account."""
 
-_CameraId = Field(min_length=1, max_length=64)
+_JPEG_QUALITY = 85
+_NOT_YOURS = "Your account may not see this camera."
+_CameraId = Annotated[str, Path(min_length=1, max_length=64)]
 
 
 class _Wish(BaseModel):
@@ -31,7 +38,7 @@ class _Wish(BaseModel):
 
     Attributes:
         follow: cameras whose condition it wants to be told.
-        watch: those of them whose video it wants.
+        watch: cameras whose video it wants.
         came: bytes of video that came since the connection was made.
         ping: a number that comes back with the server's clock.
     """
@@ -50,68 +57,94 @@ class Live:
     Args:
         settings: of the console.
         hub: has the cameras.
-        access: says who asks.
         tell: writes down who looked at what.
-        facts: camera_id → what is known of it beside its condition, as JSON.
+        facts: camera_id → what is known of it beside its condition, as JSON; `site` and `purpose` are used here too.
     """
 
-    def __init__(
-        self, settings: ConsoleSettings, hub: Hub, access: Access, tell: Tell, facts: Mapping[str, Mapping[str, Any]]
-    ) -> None:
-        self._settings, self._hub, self._access, self._tell, self._facts = settings, hub, access, tell, facts
+    def __init__(self, settings: ConsoleSettings, hub: Hub, tell: Tell, facts: Mapping[str, Mapping[str, Any]]) -> None:
+        self.settings, self.hub, self._tell, self._facts = settings, hub, tell, facts
         self.router = APIRouter(prefix="/api/v1")
-        self.router.add_api_route("/cameras", self.cameras, methods=["GET"])
-        self.router.add_api_route("/cameras/{camera_id}", self.camera, methods=["GET"])
+        self.router.add_api_route("/cameras", self.cameras, methods=["GET"], **allows())
+        self.router.add_api_route("/cameras/{camera_id}", self.camera, methods=["GET"], **allows())
+        self.router.add_api_route("/cameras/{camera_id}/still", self.still, methods=["GET"], **allows(*LOOKING))
         self.router.add_api_websocket_route("/live", self.live)
 
-    def cameras(self, request: Request) -> list[dict[str, Any]]:
+    def cameras(self, who: Who) -> list[dict[str, Any]]:
         """The cameras that the account may see, by id."""
-        viewer = self._access.viewer_of(request)
-        return [self._described(each) for each in sorted(self._hub.channels) if viewer.may_see(each)]
+        return [self._described(each) for each in sorted(self.hub.channels) if self.sees(who, each)]
 
-    def camera(self, camera_id: str, request: Request) -> dict[str, Any]:
+    def camera(self, camera_id: _CameraId, who: Who) -> dict[str, Any]:
         """One camera."""
-        self._check(self._access.viewer_of(request), (camera_id,))
+        self.check(who, (camera_id,))
         return self._described(camera_id)
+
+    def still(self, camera_id: _CameraId, who: Who) -> Response:
+        """The newest keyframe of the masked video as a JPEG."""
+        self.check(who, (camera_id,))
+        jpeg = _still(self.hub.channels[camera_id])
+        if jpeg is None:
+            raise HTTPException(404, "There is no picture of this camera now.")
+        self.note(who, (camera_id,))
+        return Response(jpeg, media_type="image/jpeg")
 
     async def live(self, socket: WebSocket) -> None:
         """A WebSocket that gives the video of the cameras a browser names, for as long as its session lasts."""
         try:
-            viewer = await run_in_threadpool(self._access.viewer_of, socket)
-        except NotLoggedIn:
-            await socket.close(LOGIN)
+            account = await run_in_threadpool(self.account_now, socket)
+        except AccountError:
+            # Before the handshake is accepted, this is HTTP's 403.
+            await socket.close()
             return
         await socket.accept()
-        if self._hub.viewers >= self._settings.viewers_max:
+        if self.hub.viewers >= self.settings.viewers_max:
             await socket.close(TOO_MANY, "Too many viewers.")
             return
-        await _Connection(self, socket, viewer).run()
+        await _Connection(self, socket, account).run()
 
-    def _described(self, camera_id: str) -> dict[str, Any]:
-        channel = self._hub.channels[camera_id]
-        return {**condition_of(camera_id, channel.condition), **self._facts.get(camera_id, {})}
+    def account_now(self, socket: WebSocket) -> Account:
+        """Whose WebSocket it is, looked up anew. Raises AccountError where it may not look at live pictures."""
+        socket.state._state.pop("veil_caller", None)
+        account = account_of(socket)
+        if not account.may(*LOOKING):
+            raise NotAllowed(_NOT_YOURS)
+        return account
 
-    def _check(self, viewer: Viewer, camera_ids: Collection[str]) -> None:
+    def sees(self, account: Account, camera_id: str) -> bool:
+        """Whether there is such a camera, and the account may see it."""
+        site = str(self._facts.get(camera_id, {}).get("site", ""))
+        return camera_id in self.hub.channels and account.sees(camera_id, site)
+
+    def check(self, account: Account, camera_ids: Collection[str]) -> None:
         """Raises 403, for a camera that isn't there as for one that is not theirs: nobody learns which there are."""
         for camera_id in camera_ids:
-            if camera_id not in self._hub.channels or not viewer.may_see(camera_id):
+            if not self.sees(account, camera_id):
                 metrics.REFUSED.labels("camera").inc()
-                self._tell("view.refused", viewer, {"camera": camera_id[:64]})
-                raise HTTPException(403, "Your account may not see this camera.")
+                details = {"object": camera_id[:64], "purpose": "refused"}
+                self._tell("live.refused", account.who, details)
+                raise HTTPException(403, _NOT_YOURS)
+
+    def note(self, account: Account, camera_ids: Collection[str]) -> None:
+        """Writes down who looks at which cameras."""
+        for camera_id in sorted(camera_ids):
+            purpose = str(self._facts.get(camera_id, {}).get("purpose", "")) or "live monitoring"
+            self._tell("live.view", account.who, {"camera": camera_id, "object": camera_id, "purpose": purpose})
+
+    def _described(self, camera_id: str) -> dict[str, Any]:
+        channel = self.hub.channels[camera_id]
+        return {**condition_of(camera_id, channel.condition), **self._facts.get(camera_id, {})}
 
 
 class _Connection:
     """One browser's WebSocket."""
 
-    def __init__(self, live: Live, socket: WebSocket, viewer: Viewer) -> None:
-        self._live, self._socket, self._viewer = live, socket, viewer
-        settings = live._settings
-        self._queue = ViewerQueue(settings.viewer_mb << 20, settings.window_kb << 10)
-        self._told: set[str] = set()
+    def __init__(self, live: Live, socket: WebSocket, account: Account) -> None:
+        self._live, self._socket, self._account = live, socket, account
+        self._queue = ViewerQueue(live.settings.viewer_mb << 20, live.settings.window_kb << 10)
+        self._noted: set[str] = set()
 
     async def run(self) -> None:
         """Sends, listens and looks the session up until one of them ends it."""
-        hub = self._live._hub
+        hub = self._live.hub
         hub.join(self._queue)
         tasks = [asyncio.create_task(each) for each in (self._send(), self._listen(), self._watch_session())]
         try:
@@ -147,41 +180,48 @@ class _Connection:
             except (WebSocketDisconnect, KeyError):
                 return 1000, ""
             try:
-                await self._heed(_Wish.model_validate_json(text[:_WORDS_MOST]))
+                await self._heed(_Wish.model_validate_json(text))
             except HTTPException as refusal:
                 return FORBIDDEN, str(refusal.detail)
             except (ValidationError, ValueError):
                 return UNREADABLE, "What the browser said can't be read."
 
     async def _heed(self, wish: _Wish) -> None:
-        named = {*(wish.follow or ()), *(wish.watch or ())}
-        if named:
-            await run_in_threadpool(self._live._check, self._viewer, named)
-        channels = self._live._hub.channels
+        if named := {*(wish.follow or ()), *(wish.watch or ())}:
+            await run_in_threadpool(self._live.check, self._account, named)
+        channels = self._live.hub.channels
         if wish.follow is not None:
             self._queue.follow(channels[each] for each in dict.fromkeys(wish.follow))
         if wish.watch is not None:
+            # Once for each time the page is opened; written down before anything is shown.
+            new = {*wish.watch} - self._noted
+            self._noted |= new
+            await run_in_threadpool(self._live.note, self._account, new)
             self._queue.watch(channels[each] for each in dict.fromkeys(wish.watch))
-            await self._note(wish.watch)
         if wish.came is not None:
             self._queue.came(wish.came)
         if wish.ping is not None:
             self._queue.say({"pong": wish.ping, "now_us": now_us()})
 
-    async def _note(self, camera_ids: Collection[str]) -> None:
-        """Who looks at which camera is an event, once for each time the page is opened."""
-        new = {*camera_ids} - self._told
-        self._told |= new
-        for camera_id in sorted(new):
-            await run_in_threadpool(self._live._tell, "view", self._viewer, {"camera": camera_id})
-
     async def _watch_session(self) -> tuple[int, str]:
-        """Ends the connection when the session ends, or the account no longer has what it watches."""
+        """Ends the connection when the session ends, or the account may no longer see what it watches."""
         while True:
-            await asyncio.sleep(self._live._settings.account_check_s)
+            await asyncio.sleep(self._live.settings.account_check_s)
             try:
-                self._viewer = await run_in_threadpool(self._live._access.viewer_of, self._socket)
-            except NotLoggedIn:
+                self._account = await run_in_threadpool(self._live.account_now, self._socket)
+            except Refused:
                 return LOGIN, "The session has ended."
-            if not all(self._viewer.may_see(each) for each in self._queue.cameras | self._queue.followed):
-                return FORBIDDEN, "Your account may not see this camera any more."
+            except AccountError as error:
+                return FORBIDDEN, str(error)
+            if not all(self._live.sees(self._account, each) for each in self._queue.cameras | self._queue.followed):
+                return FORBIDDEN, _NOT_YOURS
+
+
+def _still(channel: Channel) -> bytes | None:
+    start, group = channel.start, channel.group
+    if start is None or not group:
+        return None
+    with av.open(io.BytesIO(start.data + group[0].data), "r", format="mp4") as container:
+        picture = next(container.decode(video=0)).to_ndarray(format="bgr24")
+    _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return jpeg.tobytes()

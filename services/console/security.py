@@ -1,12 +1,8 @@
 """What every answer of the console carries, and what it refuses before anything looks at a request."""
 
-import time
-from collections import OrderedDict
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -41,14 +37,13 @@ _HEADERS = {
 }
 _A_YEAR = "max-age=31536000"
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_SESSION = "/api/v1/session"
-_ADDRESSES_MAX = 10_000
 
 
 class Secured:
     """Headers on every answer; cookies are of use to pages of the console's own origin only.
 
-    Nothing but the built files may be kept by a browser, and what it kept is cleared when a session ends.
+    Nothing but the built files may be kept by a browser. What concerns accounts (sessions, roles, tokens against forged
+    requests, rates) is in services/accounts.
 
     Args:
         app: what is inside.
@@ -66,62 +61,25 @@ class Secured:
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
         if changes and not _is_own(scope):
             metrics.REFUSED.labels("origin").inc()
-            await _refuse(scope, receive, self._with_headers(scope, send), 403, "This page is not the console's own.")
+            await _refuse(scope, receive, self._with_headers(send), 403, "This page is not the console's own.")
             return
-        await self._app(scope, receive, self._with_headers(scope, send))
+        await self._app(scope, receive, self._with_headers(send))
 
-    def _with_headers(self, scope: Scope, send: Send) -> Send:
+    def _with_headers(self, send: Send) -> Send:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._add(scope, message)
+                self._add(message)
             await send(message)
 
         return sending
 
-    def _add(self, scope: Scope, message: Message) -> None:
+    def _add(self, message: Message) -> None:
         headers = MutableHeaders(scope=message)
         for name, value in _HEADERS.items():
             headers[name] = value
         headers.setdefault("Cache-Control", "no-store")
         if self._secure:
             headers["Strict-Transport-Security"] = _A_YEAR
-        if scope["path"] == _SESSION and scope["method"] == "DELETE" and message["status"] < 300:
-            # Not "cookies": that would end the sessions of whatever else runs on this host.
-            headers["Clear-Site-Data"] = '"cache", "storage"'
-
-
-class Limited:
-    """So many requests from one address: an allowance that fills up again with time.
-
-    Args:
-        app: what is inside.
-        per_s: requests a second on average.
-        burst: requests at once.
-        clock: seconds that only rise.
-    """
-
-    def __init__(self, app: ASGIApp, *, per_s: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._app, self._per_s, self._burst, self._clock = app, per_s, burst, clock
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes on what is within the allowance."""
-        if scope["type"] in ("http", "websocket") and not self._allows(HTTPConnection(scope)):
-            metrics.REFUSED.labels("rate").inc()
-            await _refuse(scope, receive, send, 429, "Too many requests: wait a moment.")
-            return
-        await self._app(scope, receive, send)
-
-    def _allows(self, connection: HTTPConnection) -> bool:
-        address = connection.client.host if connection.client else ""
-        now = self._clock()
-        left, at = self._left.pop(address, (float(self._burst), now))
-        left = min(float(self._burst), left + (now - at) * self._per_s)
-        allowed = left >= 1
-        self._left[address] = (left - 1 if allowed else left, now)
-        while len(self._left) > _ADDRESSES_MAX:
-            self._left.popitem(last=False)
-        return allowed
 
 
 def _is_own(scope: Scope) -> bool:

@@ -28,8 +28,6 @@ class ConsoleSettings(BaseSettings):
         1024, ge=64, le=65_536, description="Most that is under way to a viewer who has not said it came, in KB."
     )
     viewers_max: int = Field(200, ge=1, le=10_000, description="Most viewers at a time.")
-    requests_per_s: float = Field(20, gt=0, le=10_000, description="Requests a second from one address, on average.")
-    requests_burst: int = Field(200, ge=1, le=100_000, description="Requests from one address at once.")
     account_check_s: float = Field(
         5, gt=0, le=300, description="How often a viewer's session is looked up anew, in seconds."
     )

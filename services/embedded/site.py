@@ -3,9 +3,10 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 
+from services.bus.interface import Bus
 from services.decoder.process import cameras_of
 from services.detect.catalogue import ModelMissing
 from services.detect.interface import Detector, DetectorError
@@ -17,6 +18,9 @@ from services.inference.load import load_detectors
 from services.policy.site import Site
 from services.runtime.health import HealthServer
 from services.runtime.stage import Stage
+
+Beside = Callable[[Bus], AbstractContextManager[object]]
+"""Joins the line's bus before the line starts."""
 
 _TURN_S = 0.2
 _STOP_S = 20.0
@@ -32,6 +36,7 @@ def run_site(
     models_dir: Path | None = None,
     detectors: Mapping[str, Detector] | None = None,
     vault: Path | None = None,
+    beside: Beside | None = None,
 ) -> None:
     """Runs every camera of the site until `stop` is set, or until all have ended where all are files.
 
@@ -43,20 +48,21 @@ def run_site(
         models_dir: where the models are, None for the usual place.
         detectors: used instead of the installed ones.
         vault: folder that keeps the originals of cameras whose policies say so; None keeps none.
+        beside: runs as long as the line does, and looks at what comes out; outputs may be left out then.
 
     Raises RunError with one sentence and an exit code. A broken output or camera doesn't end the others: it is logged,
     and told at the end.
     """
     targets = {camera.id: targets_of(camera.outputs) for camera in site.config.cameras if camera.outputs is not None}
     for camera in site.config.cameras:
-        if camera.id not in targets:
+        if camera.id not in targets and beside is None:
             raise RunError(f"camera {camera.id} has no outputs: say where its masked pictures go", ExitCode.USAGE)
     found = detectors if detectors is not None else _detectors(site, models_dir)
     keeping = None if vault is None else _vault(site, vault)
     parts = embedded_line(cameras_of(site), site.book, targets, found, _DETECTOR_TIMEOUT_S, vault=keeping)
     try:
         health = nullcontext() if health_port is None else closing(HealthServer(parts.line.heartbeats, health_port))
-        with health:
+        with health, nullcontext() if beside is None else beside(parts.bus):
             recorder = Recorder(parts.bus)
             parts.line.start()
             reported = time.monotonic()

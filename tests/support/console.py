@@ -1,22 +1,21 @@
 """A console to try out: accounts without a database, masked video that was never a camera's."""
 
-import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
-from fastapi import APIRouter, HTTPException, Request, Response
-from pydantic import BaseModel
-from starlette.requests import HTTPConnection
 from websockets.sync.client import ClientConnection, connect
 
+from services.accounts.accounts import Accounts
+from services.accounts.settings import AccountSettings
+from services.accounts.web import Gate
 from services.bus.interface import Message, Position, Record, TopicPartition
 from services.bus.topics import VIDEO_REDACTED
-from services.console.access import NotLoggedIn, Viewer
 from services.console.app import create_app
 from services.console.hub import Hub
 from services.console.server import served
@@ -26,65 +25,14 @@ from services.media.picture import Picture
 from services.schema import pb
 
 PASSWORD = "correct horse battery"
-COOKIE = "veil_session"
-
-
-class Login(BaseModel):
-    """Name and password."""
-
-    name: str
-    password: str
-
-
-class PlayAccess:
-    """Accounts in memory: everyone has the same password."""
-
-    def __init__(self, *viewers: Viewer) -> None:
-        self.accounts = {viewer.name: viewer for viewer in viewers}
-        self.sessions: dict[str, tuple[str, str]] = {}
-        self.router = APIRouter(prefix="/api/v1")
-        self.router.add_api_route("/session", self.who, methods=["GET"])
-        self.router.add_api_route("/session", self.log_in, methods=["POST"])
-        self.router.add_api_route("/session", self.log_out, methods=["DELETE"], status_code=204)
-
-    def who(self, request: Request) -> dict[str, object]:
-        viewer = self.viewer_of(request)
-        return self._said(viewer, self.sessions[request.cookies[COOKIE]][1])
-
-    def log_in(self, given: Login, response: Response) -> dict[str, object]:
-        viewer = self.accounts.get(given.name)
-        if viewer is None or given.password != PASSWORD:
-            raise HTTPException(401, "Name or password is wrong.")
-        session, token = secrets.token_hex(), secrets.token_hex()
-        self.sessions[session] = (viewer.name, token)
-        response.set_cookie(COOKIE, session, httponly=True, samesite="strict")
-        return self._said(viewer, token)
-
-    def log_out(self, request: Request) -> None:
-        self.check_change(request)
-        self.sessions.pop(request.cookies.get(COOKIE, ""), None)
-
-    def viewer_of(self, connection: HTTPConnection) -> Viewer:
-        found = self.sessions.get(connection.cookies.get(COOKIE, ""))
-        if found is None:
-            raise NotLoggedIn
-        return self.accounts[found[0]]
-
-    def check_change(self, connection: HTTPConnection) -> None:
-        found = self.sessions.get(connection.cookies.get(COOKIE, ""))
-        if found is None or connection.headers.get("X-Veil-CSRF") != found[1]:
-            raise HTTPException(403, "The page is out of date: load it again.")
-
-    @staticmethod
-    def _said(viewer: Viewer, token: str) -> dict[str, object]:
-        return {"name": viewer.name, "roles": sorted(viewer.roles), "csrf": token}
+TIMEOUT_S = 20
 
 
 class Told(list[tuple[str, str, dict[str, str]]]):
     """What a console told the audit."""
 
-    def __call__(self, action: str, who: Viewer, details: Mapping[str, str]) -> None:
-        self.append((action, who.name, dict(details)))
+    def __call__(self, action: str, who: str, details: Mapping[str, str]) -> None:
+        self.append((action, who, dict(details)))
 
 
 @dataclass
@@ -92,7 +40,7 @@ class Console:
     """A console that runs, and a program that talks to it as a browser would."""
 
     hub: Hub
-    access: PlayAccess
+    accounts: Accounts
     told: Told
     address: str
     client: httpx.Client
@@ -122,18 +70,30 @@ class Console:
 
 @contextmanager
 def console(
-    access: PlayAccess,
+    folder: Path,
     settings: ConsoleSettings,
     cameras: Collection[str] | None = None,
     facts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[Console]:
-    """A console on a free port of this machine."""
+    """A console on a free port of this machine, with its accounts in a folder: `all`, and `hall-only`."""
+    accounts = accounts_in(folder)
     hub, told = Hub(settings, cameras), Told()
     with (
-        served(create_app(settings, hub, access, told, facts), settings) as at,
-        httpx.Client(base_url=at.address, headers={"Origin": at.address.rstrip("/")}) as client,
+        closing(accounts),
+        served(create_app(settings, hub, Gate(accounts, secure=False), told, facts), settings) as at,
+        httpx.Client(base_url=at.address, headers={"Origin": at.address.rstrip("/")}, timeout=TIMEOUT_S) as client,
     ):
-        yield Console(hub, access, told, at.address, client)
+        yield Console(hub, accounts, told, at.address, client)
+
+
+def accounts_in(folder: Path) -> Accounts:
+    """Accounts for trying out; all have the same password."""
+    accounts = Accounts(AccountSettings(database=f"sqlite:///{folder / 'accounts.db'}"))
+    accounts.add("test", "all", PASSWORD, ["viewer", "admin"], sites=["*"])
+    accounts.add("test", "hall-only", PASSWORD, ["viewer"], cameras=["hall"])
+    accounts.add("test", "leaver", PASSWORD, ["viewer"], sites=["*"])
+    accounts.add("test", "clerk", PASSWORD, ["auditor"], sites=["*"])
+    return accounts
 
 
 def units(

@@ -8,6 +8,15 @@ export interface Account {
   csrf: string;
 }
 
+interface Me {
+  account: { name: string; roles: string[] };
+  csrf: string;
+}
+
+function known(me: Me): Account {
+  return { name: me.account.name, roles: me.account.roles, csrf: me.csrf };
+}
+
 /** undefined until the server has said; null where nobody is logged in. */
 export const account = signal<Account | null | undefined>(undefined);
 
@@ -57,7 +66,7 @@ async function sentence(answer: Response): Promise<string> {
 /** Asks who is logged in. */
 export async function whoAmI(): Promise<void> {
   try {
-    account.value = await api<Account>("/session");
+    account.value = known(await api<Me>("/session"));
   } catch (error) {
     account.value = null;
     if (!(error instanceof ApiError)) throw error;
@@ -66,7 +75,7 @@ export async function whoAmI(): Promise<void> {
 
 /** Logs in. Raises ApiError. */
 export async function logIn(name: string, password: string): Promise<void> {
-  account.value = await api<Account>("/session", "POST", { name, password });
+  account.value = known(await api<Me>("/session", "POST", { name, password }));
 }
 
 /** Logs out: the server forgets the session, the browser what the page kept. */

@@ -1,0 +1,153 @@
+"""The console as a process of its own on Kafka, or beside a line that runs in the same process."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from services.accounts.accounts import Accounts
+from services.accounts.errors import AccountError
+from services.accounts.settings import AccountSettings
+from services.accounts.web import Gate
+from services.audit.publish import Publisher
+from services.bus.interface import Bus, BusClosed, BusLost
+from services.console import metrics
+from services.console.app import create_app
+from services.console.facts import facts_of
+from services.console.feeds import BrokerFeed, MemoryFeed
+from services.console.hub import Hub
+from services.console.server import ConsoleError, Served, served
+from services.console.settings import ConsoleSettings
+from services.policy.site import Site
+from services.runtime.health import HealthServer, Heartbeat
+from services.runtime.lifecycle import stop_on_signals
+from services.runtime.logs import configure_logs
+from services.runtime.service import ServiceSettings, kafka_bus
+from services.startup import site_of
+
+_log = logging.getLogger(__name__)
+
+_STOP_S = 5.0
+
+_Settings = TypeVar("_Settings", bound=BaseSettings)
+
+
+def run(make_bus: Callable[[], Bus] = kafka_bus) -> int:
+    """Runs the console on a broker until SIGTERM or SIGINT, in the main thread; returns the exit status."""
+    configure_logs()
+    with stop_on_signals() as stop, ExitStack() as open_until_the_end:
+        beat = Heartbeat()
+        try:
+            service = ServiceSettings()
+            configure_logs(service.log_level, as_json=service.log_json)
+            site = None if service.site is None else site_of(service)
+            health = HealthServer({"console": beat}, service.health_port, service.health_host)
+            open_until_the_end.enter_context(closing(health))
+            desk = open_until_the_end.enter_context(_Desk.opened(site, _settings(ConsoleSettings)))
+        except Exception as error:  # noqa: BLE001, whatever keeps it from starting is said in one line
+            _log.error("console can't start: %s", _sentence(error))
+            return 1
+        _log.info("console starts at %s", desk.served.address)
+        _read_broker(desk, make_bus, service, beat, stop)
+    _log.info("console has stopped")
+    return 0
+
+
+@contextmanager
+def console_beside(site: Site, port: int, bus: Bus) -> Iterator[Served]:
+    """The console of a line on a memory bus; to be entered before the line starts. Raises ConsoleError.
+
+    Pictures that the console can't take in time are left out for its viewers: the line never waits for it.
+    """
+    settings = _settings(ConsoleSettings, port=port)
+    stop = threading.Event()
+    with _Desk.opened(site, settings) as desk, closing(MemoryFeed(bus)) as feed:
+        thread = threading.Thread(target=_read_memory, args=(desk.hub, feed, stop), name="console-feed", daemon=True)
+        thread.start()
+        try:
+            yield desk.served
+        finally:
+            stop.set()
+            thread.join(_STOP_S)
+
+
+class _Desk:
+    """The parts of a console that runs."""
+
+    def __init__(self, hub: Hub, accounts: Accounts, at: Served) -> None:
+        self.hub, self.accounts, self.served = hub, accounts, at
+
+    @classmethod
+    @contextmanager
+    def opened(cls, site: Site | None, settings: ConsoleSettings) -> Iterator["_Desk"]:
+        """Opens the accounts and listens. Raises ConsoleError."""
+        try:
+            accounts = Accounts(_settings(AccountSettings))
+        except AccountError as error:
+            raise ConsoleError(str(error).removesuffix(".")) from error
+        hub = Hub(settings, None if site is None else tuple(site.policies))
+        facts: Mapping[str, Mapping[str, Any]] = {} if site is None else facts_of(site)
+        gate = Gate(accounts, secure=settings.secure)
+        with closing(accounts):
+            app = create_app(settings, hub, gate, accounts.log.tell, facts)
+            with served(app, settings) as at:
+                yield cls(hub, accounts, at)
+
+
+def _read_broker(
+    desk: _Desk, make_bus: Callable[[], Bus], service: ServiceSettings, beat: Heartbeat, stop: threading.Event
+) -> None:
+    """Reads until told to stop; when the bus is lost, begins afresh after pauses, and cameras are shown as lost."""
+    pause_s = service.retry_min_s
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            with closing(make_bus()) as bus, closing(BrokerFeed(bus)) as feed:
+                publisher = Publisher([desk.accounts.log], bus.producer, (AccountError,))
+                publisher.start()
+                try:
+                    desk.hub.read(feed, stop, beat.beat)
+                finally:
+                    publisher.stop()
+        except BusLost as loss:
+            if time.monotonic() - began > service.retry_max_s:
+                pause_s = service.retry_min_s
+            metrics.LOST.inc()
+            _log.warning("console lost the bus and starts afresh in %.0f s: %s", pause_s, loss)
+            _pause(pause_s, beat, stop)
+            pause_s = min(2 * pause_s, service.retry_max_s)
+
+
+def _pause(seconds: float, beat: Heartbeat, stop: threading.Event) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and not stop.wait(min(left, 1.0)):
+        beat.beat(ready=False)
+
+
+def _read_memory(hub: Hub, feed: MemoryFeed, stop: threading.Event) -> None:
+    try:
+        hub.read(feed, stop)
+    except BusClosed:
+        return  # the line has ended
+    except Exception:  # noqa: BLE001, masking must not end because nobody can look
+        _log.exception("the console reads no more")
+        feed.close()
+
+
+def _settings(kind: type[_Settings], **given: Any) -> _Settings:
+    try:
+        return kind(**given)
+    except ValidationError as error:
+        raise ConsoleError(_sentence(error)) from None
+
+
+def _sentence(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    found = (f"{'.'.join(map(str, each['loc'])) or 'settings'}: {each['msg']}" for each in error.errors())
+    return f"{error.title}: {'; '.join(found)}"

@@ -1,0 +1,40 @@
+"""A real browser: the system's Chromium, driven by Playwright."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from tests.support.servers import absent
+
+_PATHS = ("chromium", "chromium-browser", "google-chrome-stable")
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """A browser without windows."""
+    path = next((found for name in _PATHS if (found := shutil.which(name))), None)
+    if path is None:
+        absent("Chromium is needed to try the console in a browser: apt-get install chromium")
+    with sync_playwright() as playwright:
+        # Without its sandbox it runs as root too; it opens nothing but the console under test.
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        try:
+            yield started
+        finally:
+            started.close()
+
+
+class Watch:
+    """Notes whatever a page complains of: errors in scripts, refused content, and warnings of the content policy."""
+
+    def __init__(self, page: Page) -> None:
+        self.complaints: list[str] = []
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._heard)
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        # The page asks who is logged in before anybody is: that one answer is no fault.
+        if message.type in ("error", "warning") and "401" not in message.text:
+            self.complaints.append(message.text)
