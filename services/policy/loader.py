@@ -22,13 +22,13 @@ PRESETS = (
 """Names of the presets, one for each sector."""
 
 
-def load_policy(source: str | Path, overrides: Mapping[str, Any] | Layer | None = None) -> Policy:
-    """The policy of a preset's name or a file's path, with overrides on top. Raises ConfigError.
+def load_policy(source: str | Path, overrides: Mapping[str, Any] | Layer | None = None, *above: Layer) -> Policy:
+    """The policy of a preset's name or a file's path, with overrides and what else lies above. Raises ConfigError.
 
     A file may start from a preset (`extends: bank`). Mappings are merged key by key; anything else replaces what lies
     below it. A layer that names another `profile` brings that profile's tracking values along.
     """
-    return _resolve(source, _as_layer(overrides))[0]
+    return _resolve(source, _as_layer(overrides), *above)[0]
 
 
 def check_policy(source: str | Path, overrides: Mapping[str, Any] | Layer | None = None) -> tuple[Problem, ...]:
@@ -57,9 +57,9 @@ def _as_layer(overrides: Mapping[str, Any] | Layer | None) -> Layer:
     return overrides if isinstance(overrides, Layer) else Layer.of(overrides or {}, "overrides")
 
 
-def _resolve(source: str | Path, overrides: Layer) -> tuple[Policy, Layer]:
+def _resolve(source: str | Path, *above: Layer) -> tuple[Policy, Layer]:
     layers = [preset_layer(str(source))] if is_preset(source) else _file_layers(source)
-    layer = stack(*layers, overrides)
+    layer = stack(*layers, *above)
     try:
         # As JSON, because pydantic's strict mode then takes words for enums, yet no text for numbers.
         policy = Policy.model_validate_json(json.dumps(layer.data), strict=True)

@@ -22,6 +22,7 @@ from pydantic import (
 
 from services.detect.catalogue import ModelMissing, catalogue
 from services.policy.book import FilePolicyBook, PolicySource
+from services.policy.changes import ChangeFolder
 from services.policy.loader import is_preset
 from services.policy.model import Policy
 from services.policy.problems import ConfigError, KeyPath, Problem, problems_of
@@ -82,6 +83,12 @@ class SiteConfig(_Model):
 
     name: str = Field(min_length=1, max_length=64, description="Name for people.")
     policy: str = Field("public", description="Preset or policy file of cameras that name none.")
+    changes: str | None = Field(
+        None,
+        min_length=1,
+        description="Folder in which the console keeps what is changed of policies while the system runs; without it "
+        "nothing can be.",
+    )
     models: dict[str, str] = Field(
         default_factory=dict,
         description="Detector → model, where another than the usual one shall find it: `veil models list`.",
@@ -101,11 +108,18 @@ class SiteConfig(_Model):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A site file that was read and found right, with the policies of its cameras."""
+    """A site file that was read and found right, with the policies of its cameras.
+
+    Attributes:
+        book: the policies as they are now.
+        policies: as they were when the file was read.
+        sources: camera_id → where its policy comes from.
+    """
 
     config: SiteConfig
     book: FilePolicyBook
     policies: Mapping[str, Policy]
+    sources: Mapping[str, PolicySource]
 
 
 def shown_address(address: str) -> str:
@@ -143,9 +157,13 @@ def load_site(
     if config is None or problems:
         raise ConfigError(problems)
     problems += _clashes(config, layer)
+    changes = None if config.changes is None else path.parent / config.changes
+    if changes is not None and not changes.is_dir():
+        # Made here, an empty folder would hide that the right one is not mounted, and what was changed is forgotten.
+        problems.append(Problem(layer.place(("changes",)), ("changes",), "there is no such folder: make it first"))
     overrides = layer.parts("cameras", key="overrides")
     sources = [
-        _policy_source(camera.policy or config.policy, overrides.get(i), path.parent)
+        _policy_source(camera.policy or config.policy, overrides.get(i), path.parent, changes and changes / camera.id)
         for i, camera in enumerate(config.cameras)
     ]
     policies = [_policy(source, i, config, layer, problems) for i, source in enumerate(sources)]
@@ -154,7 +172,8 @@ def load_site(
     ids = [camera.id for camera in config.cameras]
     config = _without_others(config, addresses)
     found = {camera_id: policy for camera_id, policy in zip(ids, policies, strict=True) if policy is not None}
-    return Site(config, FilePolicyBook(dict(zip(ids, sources, strict=True))), found)
+    named = dict(zip(ids, sources, strict=True))
+    return Site(config, FilePolicyBook(named), found, named)
 
 
 def _without_others(config: SiteConfig, addresses: Collection[Addresses]) -> SiteConfig:
@@ -187,8 +206,12 @@ def _policy(
         return None
 
 
-def _policy_source(base: str, overrides: Layer | None, folder: Path) -> PolicySource:
-    return PolicySource(base if is_preset(base) else folder / base, overrides or Layer.of({}, "overrides"))
+def _policy_source(base: str, overrides: Layer | None, folder: Path, changes: Path | None) -> PolicySource:
+    return PolicySource(
+        base if is_preset(base) else folder / base,
+        overrides or Layer.of({}, "overrides"),
+        None if changes is None else ChangeFolder(changes),
+    )
 
 
 def _clashes(config: SiteConfig, layer: Layer) -> list[Problem]:

@@ -40,6 +40,12 @@ class Layer:
             path = path[:-1]
         return self.places[path]
 
+    def part(self, key: str) -> "Layer":
+        """The mapping under `key` as a layer of its own; empty where there is none."""
+        if key not in self.data:
+            return Layer({}, {(): self.place(())})
+        return Layer(self.data[key], {where[1:]: place for where, place in self.places.items() if where[:1] == (key,)})
+
     def parts(self, *path: str, key: str) -> dict[int, "Layer"]:
         """The mappings under `key` of the items of the list at `path`, by number, each as a layer of its own.
 

@@ -62,6 +62,7 @@ class Epoch:
         self._looks: deque[Look] = deque()
         self._next = 0
         self._resumed_at: int | None = None
+        self._changed_at: int | None = None
         self._ran_s: dict[str, float] = {}
         self._trace: list[pb.Hop] = []
         self._open: deque[tuple[int, Position]] = deque()
@@ -86,6 +87,8 @@ class Epoch:
         hops = [hop for hop in message.trace[-_HOPS_MAX:] if len(hop.stage) <= _STAGE_MAX]
         self._trace = [*hops, pb.Hop(stage="tracker", received_us=self._wall())]
         self._open.append((message.seq, position))
+        if rules is not None and self._rules is not None and rules.sight != self._rules.sight:
+            self._changed_at = message.seq
         self._rules = rules or self._rules
         broken = self._advance(message) if self._looks else self._begin(message)
         now = self._clock.seconds
@@ -135,6 +138,11 @@ class Epoch:
         """First frame for which a tracker that began in mid-stream knows all that is still held."""
         return self._resumed_at + self._replay_frames if self._resumed_at is not None else 0.0
 
+    @property
+    def _settled_from(self) -> float:
+        """First frame for which all that is still held was looked for under the policy whose label spans carry now."""
+        return self._changed_at + self._replay_frames if self._changed_at is not None else 0.0
+
     def _begin(self, message: pb.Detections) -> str:
         """Answers for the frames before the first look that is known."""
         if message.has_previous:
@@ -179,7 +187,7 @@ class Epoch:
         """Publishes the span from the oldest look to the one before frame `end`, and drops that look."""
         first = self._looks.popleft()
         second = self._looks[0] if self._looks else None
-        why = why_incomplete(first, second, broken, self._warm_from)
+        why = why_incomplete(first, second, broken, self._warm_from, self._settled_from)
         reaches = self._reaches()
         self._publish_span(end, segments(self._follower, first.seq, end, reaches, self._size), why)
         if self._rules is not None:

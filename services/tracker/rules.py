@@ -37,6 +37,7 @@ class Rules:
         label: name and hash, as spans carry it.
         detectors: that must run, with the longest time from one run to the next: 0 where every look needs it.
         replay_s: how far back a restarted tracker must read to mask a frame as if it had never stopped.
+        sight: all that decides what is found and followed: looks made under another one say too little.
     """
 
     policy: Policy
@@ -44,6 +45,7 @@ class Rules:
     detectors: Mapping[str, float]
     kinds: tuple[KindRules, ...]
     replay_s: float
+    sight: tuple[object, ...]
 
     @classmethod
     def of(cls, policy: Policy) -> "Rules":
@@ -63,4 +65,6 @@ class Rules:
             for kind, rule in policy.kinds.items()
         )
         replay_s = max(policy.tracking.look_ahead_s, *(rule.hold_s for rule in kinds))
-        return cls(policy, policy.fingerprint, longest_s, kinds, replay_s)
+        details = tuple(zone for zone in policy.zones if zone.use == "detail")
+        sight = (kinds, longest_s, policy.detection, policy.tracking, details)
+        return cls(policy, policy.fingerprint, longest_s, kinds, replay_s, sight)

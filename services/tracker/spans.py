@@ -7,7 +7,7 @@ from services.tracker.look import Look
 from services.tracker.motion import XYXY, Reach, Track
 
 
-def why_incomplete(first: Look, second: Look | None, broken: str, warm_from: float) -> str:
+def why_incomplete(first: Look, second: Look | None, broken: str, warm_from: float, settled_from: float = 0.0) -> str:
     """Why the frames from one look to the next (None: to the end of the stream) are not covered; empty if they are.
 
     Both looks must have had every detector that the policy of either asks for: a subject that is only in the picture
@@ -18,6 +18,7 @@ def why_incomplete(first: Look, second: Look | None, broken: str, warm_from: flo
         second: the look behind its last frame.
         broken: what is wrong with the stretch between them.
         warm_from: first frame for which everything that is still held was heard of.
+        settled_from: first frame for which everything that is still held was looked for as the policy has it now.
     """
     looks = (first,) if second is None else (first, second)
     for look in looks:
@@ -31,6 +32,8 @@ def why_incomplete(first: Look, second: Look | None, broken: str, warm_from: flo
         return broken
     if first.seq < warm_from:
         return "The tracker started in mid-stream and does not know what was there before."
+    if first.seq < settled_from:
+        return "The policy has just changed, and nobody looked for what it masks before."
     return ""
 
 

@@ -175,15 +175,51 @@ def test_without_a_readable_policy_nothing_is_complete() -> None:
     assert coverage(harness) == {(0, 4): False, (5, 9): False, (10, 14): True, (15, 17): True}
 
 
-def test_i2_a_policy_that_asks_for_more_needs_it_at_both_ends() -> None:
+SHORT = {"look_ahead_s": 0.4, "hold_s": 0.2}
+
+
+def test_i2_a_policy_that_asks_for_more_needs_it_at_both_ends_and_in_all_that_is_held() -> None:
+    before = policy(tracking=SHORT)
+    after = policy(tracking=SHORT, kinds={"face": {}, "plate": {}})
+    book = Book(before)
+    harness = Harness(book)
+    harness.looks([0, 5, 10, 15])
+    assert coverage(harness) == {(0, 4): True, (5, 9): True}
+    book.policy = after
+    for seq in (20, 25, 30, 35, 40):
+        harness.look(seq, result(), result(detector="plate"))
+    harness.end(43)
+    # 0.4 s are ten frames: what was found before frame 20 is masked up to frame 30.
+    open_from = {(30, 34): True, (35, 39): True, (40, 42): True}
+    closed = dict.fromkeys([(10, 14), (15, 19), (20, 24), (25, 29)], False)
+    assert coverage(harness) == {(0, 4): True, (5, 9): True} | closed | open_from
+    labels = {span.first_seq: span.policy for span in harness.spans}
+    assert {labels[0], labels[5]} == {before.fingerprint}
+    assert labels[30] == after.fingerprint
+
+
+def test_i1_frames_looked_at_under_another_policy_are_never_complete_under_the_new_one() -> None:
+    """They wait in the look-ahead while the policy changes, and their spans carry the new one's name."""
     book = Book(policy())
     harness = Harness(book)
     harness.looks([0, 5])
-    book.policy = BOTH
-    harness.look(10, result(), result(detector="plate"))
-    harness.look(15, result(), result(detector="plate"))
+    book.policy = policy(kinds={"face": {"threshold": 0.1}})
+    harness.looks([10, 15], FACE)
     harness.end(18)
-    assert coverage(harness) == {(0, 4): True, (5, 9): False, (10, 14): True, (15, 17): True}
+    assert {span.policy for span in harness.spans} == {book.policy.fingerprint}
+    assert not any(coverage(harness).values())
+
+
+def test_a_zone_that_is_drawn_changes_nothing_that_was_looked_for() -> None:
+    book = Book(policy())
+    harness = Harness(book)
+    harness.looks([0, 5])
+    desk = {"name": "desk", "use": "mask", "polygon": [[0, 0], [1, 0], [1, 1]]}
+    book.policy = policy(zones=[desk])
+    harness.looks([10, 15])
+    harness.end(18)
+    assert {span.policy for span in harness.spans} == {book.policy.fingerprint}
+    assert all(coverage(harness).values())
 
 
 def test_more_tracks_than_allowed_close_the_frames_around() -> None:
