@@ -103,6 +103,12 @@ def colours_of(picture: Picture, box: Box, unseen: Iterable[Box], others: Iterab
     return np.concatenate([region for region in regions if region is not None])
 
 
+def joined(colours: Sequence[Colours]) -> Colours:
+    """The colours of several moments as one."""
+    total = np.sum(colours, axis=0, dtype=np.float32)
+    return total * np.float32(np.sqrt(2 * len(_REGIONS)) / np.linalg.norm(total))
+
+
 def likeness(one: Colours, other: Colours) -> float:
     """From 0 to 1: the mean Bhattacharyya coefficient of the histograms."""
     return float(one @ other) / (2 * len(_REGIONS))
@@ -138,7 +144,7 @@ def _colours(footage: Footage, search: Search, tracks: Sequence[Found]) -> Mappi
             if key not in wanted:
                 places.append(Wanted(one.camera, one.epoch, moment))
             wanted.setdefault(key, []).append(one)
-    sums: dict[int, Colours] = {}
+    seen: dict[int, list[Colours]] = {}
     for shot, covers in shots(footage, search, places):
         cover = covers.of(shot.seq)
         if shot.picture is None or cover is None or cover.fault:
@@ -146,9 +152,8 @@ def _colours(footage: Footage, search: Search, tracks: Sequence[Found]) -> Mappi
         for one in wanted[shot.camera, shot.epoch, shot.seq]:
             colours = _at(shot.picture, cover, shot.seq, one)
             if colours is not None:
-                sums[one.number] = sums.get(one.number, np.zeros_like(colours)) + colours
-    parts = 2 * len(_REGIONS)
-    return {number: total * np.float32(np.sqrt(parts) / np.linalg.norm(total)) for number, total in sums.items()}
+                seen.setdefault(one.number, []).append(colours)
+    return {number: joined(each) for number, each in seen.items()}
 
 
 def _at(picture: Picture, cover: Cover, seq: int, one: Found) -> Colours | None:

@@ -27,6 +27,7 @@ class Chunk:
 
     Attributes:
         units: access units in decoding order, serialised, each with whether it is to be shown.
+        stream: what the newest keyframe before them says of the pictures, serialised.
         spans: that touch these frames or those shortly behind them, serialised, in the order in which they came.
         sights: the subject, in this epoch.
         corrections: that touch these frames, each with its number.
@@ -37,6 +38,7 @@ class Chunk:
     first_seq: int
     last_seq: int
     units: tuple[tuple[bytes, bool], ...] = field(repr=False)
+    stream: bytes = field(repr=False)
     spans: tuple[bytes, ...] = field(repr=False)
     sights: tuple[Sight, ...]
     corrections: tuple[tuple[int, Correction], ...]
@@ -76,7 +78,7 @@ class Epoch:
         mine = tuple((number, one) for number, one in enumerate(corrections) if one.stream == stream)
         return cls(*stream, subject, near, own, mine, policies)
 
-    def chunk(self, units: Collection[tuple[pb.AccessUnit, bool]]) -> Chunk:
+    def chunk(self, units: Collection[tuple[pb.AccessUnit, bool]], stream: pb.StreamInfo) -> Chunk:
         """These units as a chunk; at least one is to be shown."""
         shown = [unit.seq for unit, wanted in units if wanted]
         first, last = min(shown), max(shown)
@@ -87,6 +89,7 @@ class Epoch:
             first_seq=first,
             last_seq=last,
             units=tuple((unit.SerializeToString(), wanted) for unit, wanted in units),
+            stream=stream.SerializeToString(),
             spans=tuple(span.SerializeToString() for span in spans),
             sights=self.sights,
             corrections=tuple(
@@ -105,6 +108,7 @@ class Cutter:
         self._lead: list[tuple[pb.AccessUnit, bool]] = []  # the group before, for the decoder only
         self._chunk: list[tuple[pb.AccessUnit, bool]] = []
         self._shown = self._bytes = self._group_bytes = 0
+        self._stream = pb.StreamInfo()  # of the newest keyframe before the chunk
 
     def take(self, piece: Piece) -> Iterator[Chunk]:
         """Takes the next piece."""
@@ -143,7 +147,9 @@ class Cutter:
     def _close_chunk(self) -> Iterator[Chunk]:
         units, shown, self._chunk, self._shown, self._bytes = self._chunk, self._shown, [], 0, 0
         if shown:
-            yield self._epoch.chunk(units)
+            yield self._epoch.chunk(units, self._stream)
+        told = (unit.stream for unit, _ in reversed(units) if unit.keyframe and unit.HasField("stream"))
+        self._stream = next(told, self._stream)
 
 
 def cut(opened: Iterable[Piece | Gap], epochs: Mapping[int, Epoch]) -> Iterator[Chunk | Gap]:

@@ -87,6 +87,8 @@ def draw(chunk: Chunk) -> list[Clip]:
     clips: list[Clip] = []
     drawer: _Drawer | None = None
     for shot in _shots(chunk):
+        if not shot.stream.width:
+            continue  # no keyframe ever came: not even its size is known
         form = Form.of(shot.stream)
         if drawer is None or not drawer.clip.form.joins(form):
             if drawer is not None:
@@ -116,7 +118,7 @@ class _Piece:
 def _shots(chunk: Chunk) -> Iterator[Shot]:
     units = tuple(_Unit(pb.AccessUnit.FromString(raw), shown) for raw, shown in chunk.units)
     wanted = frozenset(each.unit.seq for each in units if each.wanted)
-    screening = Screening(wanted.__contains__, every=True)
+    screening = Screening(wanted.__contains__, every=True, stream=pb.StreamInfo.FromString(chunk.stream))
     yield from screening.take(_Piece(chunk.camera, chunk.epoch, units))
     yield from screening.end()
 

@@ -25,6 +25,7 @@ Box = tuple[float, float, float, float]
 
 _WITHIN = 0.8  # share of a face's box that lies in the person it belongs to
 _EVERY = 12  # frames between two looks at where a track is: half a second of a usual camera
+_VOTE_EVERY = 36  # frames between two looks at which faces lie in which bodies
 _MOMENTS_MAX = 8
 _FAR = 1e6  # pixels; no box is out there
 _SUBJECTS = {int(wire) for kind, wire in KINDS.items() if kind in SUBJECT_KINDS}
@@ -111,6 +112,7 @@ class _Track:
     evident: int = 0
     best: tuple[float, int, Box] = (-1.0, 0, (0.0, 0.0, 0.0, 0.0))
     moments: list[tuple[int, Box]] = field(default_factory=list)
+    next_seq: int = 0  # from which its place is looked at again
     stride: int = _EVERY
     number: int = 0
     belongs: list["_Track"] = field(default_factory=list)
@@ -190,12 +192,12 @@ def _of_epoch(outline: Outline) -> list[_Track]:
     times, claims = _Times(outline), Claims()
     tracks: dict[_Key, _Track] = {}
     votes: dict[_Key, Counter[_Key]] = {}
-    voted = -_EVERY
+    voted = -_VOTE_EVERY
     for span in outline.spans():
         for low, high in times.within(span.first_seq, span.last_seq):
             for first, last in claims.claim(low, high):
                 _take(tracks, outline, times, span, first, last)
-                if first - voted >= _EVERY:
+                if first - voted >= _VOTE_EVERY:
                     voted = first
                     _vote(votes, span)
         if len(tracks) > FOUND_MAX:
@@ -227,11 +229,12 @@ def _take(
             one.last_seq = last
         if segment.origin not in EVIDENT:
             continue
-        if not one.moments or middle - one.moments[-1][0] >= _EVERY:
+        if middle >= one.next_seq:
             box = _box_at(span, segment, middle)
             if box is None:
                 continue
             one.place(middle, box)
+            one.next_seq = middle + _EVERY
         one.evident += last - first + 1
 
 

@@ -44,13 +44,16 @@ class Screening:
     Args:
         wanted: whether a frame of this number is to be shown; groups without one are never decoded.
         every: decode all groups: those without a wanted frame are there because another one needs them.
+        stream: what an earlier keyframe said of the pictures, for frames that no keyframe comes before.
     """
 
-    def __init__(self, wanted: Callable[[int], bool], *, every: bool = False) -> None:
+    def __init__(
+        self, wanted: Callable[[int], bool], *, every: bool = False, stream: pb.StreamInfo | None = None
+    ) -> None:
         self._wanted, self._every = wanted, every
         self._group: list[Unit] = []
         self._known: dict[int, pb.AccessUnit] = {}  # wanted, and given to the decoder
-        self._stream = pb.StreamInfo()
+        self._stream = stream or pb.StreamInfo()
         self._decoder: AccessUnitDecoder | None = None
         self._maker: PictureMaker | None = None
         self._ready: list[tuple[int, int, Shot]] = []
