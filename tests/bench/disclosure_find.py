@@ -1,7 +1,7 @@
 """How fast a day is searched: `python -m tests.bench.disclosure_find`, in CPU seconds.
 
-A vault in a folder holds a day of a camera at 25 frames a second whose tracker speaks of every fifth frame, with so many
-people in view all day. Pictures are two access units for each ten seconds: the search never opens one.
+A vault in a folder holds a day of a camera at 25 frames a second whose tracker speaks of every fifth frame, with so
+many people in view all day. Pictures are two access units for each ten seconds: the search never opens one.
 """
 
 import argparse
