@@ -106,8 +106,8 @@ def colours_of(picture: Picture, box: Box, unseen: Iterable[Box], others: Iterab
 def joined(colours: Sequence[Colours]) -> Colours:
     """The colours of several moments as one."""
     total: Colours = np.sum(np.stack(colours), axis=0, dtype=np.float32)
-    scale = np.sqrt(2 * len(_REGIONS)) / np.linalg.norm(total)
-    return (total * scale).astype(np.float32)
+    total *= np.float32(np.sqrt(2 * len(_REGIONS)) / np.linalg.norm(total))
+    return total
 
 
 def likeness(one: Colours, other: Colours) -> float:
