@@ -74,7 +74,7 @@ def all_topics() -> tuple[Topic, ...]:
 
 def principals() -> tuple[str, ...]:
     """Everyone who may log in, but for the administrator."""
-    named = {name for topic in TOPICS for name in (*topic.writers, *topic.readers, *topic.audience)}
+    named = {name for topic in all_topics() for name in (*topic.writers, *topic.readers, *topic.audience)}
     return (*sorted(named), *FUSED)
 
 

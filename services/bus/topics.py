@@ -49,7 +49,7 @@ _KEEPERS = ("vault", "disclosure", "console", "auditor")
 VIDEO_REDACTED = Topic("video.redacted", "RedactedMessage", ("encoder",), (), False, _DAYS, True, _VIEWERS)
 METADATA_TRACKS = Topic("metadata.tracks", "TrackRecord", ("tracker",), (), False, _WEEKS, audience=_ANALYSTS)
 METADATA_STATS = Topic("metadata.stats", "StatsRecord", ("tracker",), (), False, _WEEKS, audience=_ANALYSTS)
-AUDIT = Topic("audit", "AuditEvent", _KEEPERS, (), False, _YEARS, audience=("auditor", "console"))
+AUDIT = Topic("audit", "AuditEvent", _KEEPERS, (), False, _YEARS, audience=("auditor",))
 
 TOPICS: tuple[Topic, ...] = (
     CAMERAS,
@@ -67,4 +67,4 @@ TOPICS: tuple[Topic, ...] = (
 
 def dead_letters_of(topic: Topic) -> Topic:
     """The topic that takes the reasons why messages of `topic` were refused; never their payloads."""
-    return Topic(f"{topic.name}.dlq", "DeadLetter", topic.readers, (), False, _DAYS, audience=("console",))
+    return Topic(f"{topic.name}.dlq", "DeadLetter", topic.readers, (), False, _DAYS, audience=("operator",))

@@ -1,8 +1,12 @@
 """The topic table is the one agreed on: who may write and read, and which topics hold source pixels."""
 
+import ast
+from pathlib import Path
+
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from services.bus.kafka_table import kafka_acls
 from services.bus.topics import TOPICS, Topic, dead_letters_of
 from services.schema import pb
 
@@ -17,7 +21,7 @@ AGREED = {
     ("video.redacted", "encoder", "", "control-centre console auditor encoder", False, True),
     ("metadata.tracks", "tracker", "", "analytics console", False, False),
     ("metadata.stats", "tracker", "", "analytics console", False, False),
-    ("audit", "vault disclosure console auditor", "", "auditor console", False, False),
+    ("audit", "vault disclosure console auditor", "", "auditor", False, False),
 }
 TRUSTED_WITH_PIXELS = {"decoder", "inference", "renderer", "vault", "disclosure"}
 WITHOUT_PIXELS = ("cameras", "detections", "redactions", "metadata.tracks", "metadata.stats")
@@ -70,3 +74,28 @@ def test_i3_metadata_has_no_field_that_could_hold_a_picture(name: str) -> None:
 
 def test_a_source_picture_is_gone_from_the_broker_within_the_hour() -> None:
     assert all(topic.retention.total_seconds() <= 3600 for topic in TOPICS if topic.sensitive)
+
+
+def test_i4_the_console_reads_what_is_masked_or_anonymous_and_nothing_else() -> None:
+    everything = (*TOPICS, *map(dead_letters_of, TOPICS))
+    assert {topic.name for topic in everything if "console" in (*topic.readers, *topic.audience)} == {
+        "video.redacted",
+        "metadata.tracks",
+        "metadata.stats",
+    }
+    assert {topic.name for topic in everything if "console" in topic.writers} == {"audit"}
+    assert {acl.name for acl in kafka_acls() if acl.principal == "User:console" and acl.resource == "TOPIC"} == {
+        "video.redacted",
+        "metadata.tracks",
+        "metadata.stats",
+        "audit",
+    }
+
+
+def test_i4_the_consoles_code_names_no_other_topic() -> None:
+    allowed = {"VIDEO_REDACTED", "METADATA_TRACKS", "METADATA_STATS", "Topic"}
+    for path in (Path(__file__).parents[2] / "services" / "console").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "services.bus.topics":
+                assert {name.name for name in node.names} <= allowed, path
+            assert not (isinstance(node, ast.Import) and any(name.name == "services.bus.topics" for name in node.names))

@@ -76,7 +76,7 @@ def test_a_leak_on_the_broker_is_told_on_the_topic_audit_and_masked_video_is_not
         wait_for(lambda before=before: figure(auditor, "veil_auditor_looks_total") > before)
     leaks = [Leak(kind, range(_SECONDS * FPS)) for kind in ("face", "plate")]
     events: list[pb.AuditEvent] = []
-    with closing(KafkaBus(kafka.settings("console"))) as bus:
+    with closing(KafkaBus(kafka.settings("auditor"))) as bus:
         reader = bus.reader(AUDIT, Start("oldest"))
 
         def told() -> bool:

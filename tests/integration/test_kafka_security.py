@@ -137,6 +137,14 @@ def test_i4_who_consumes_reads_its_own_and_is_refused_everything_else(
         assert not {topic for topic in NAMES if writes(producer, topic)}
 
 
+def test_i4_the_console_reads_what_is_masked_or_anonymous_and_tells_the_audit(filled: KafkaServer) -> None:
+    with closing(KafkaConsumer(**client_options(filled.settings("console")), group_id=None)) as consumer:
+        readable = {topic for topic in NAMES if reads(consumer, topic)}
+    assert readable == {"video.redacted", "metadata.tracks", "metadata.stats"}
+    with closing(producer_of(filled, "console")) as producer:
+        assert {topic for topic in NAMES if writes(producer, topic)} == {"audit"}
+
+
 def joins(server: KafkaServer, name: str, group: str, topic: str) -> bool:
     options = client_options(server.settings(name))
     with closing(KafkaConsumer(topic, **options, group_id=group, auto_offset_reset="earliest")) as consumer:

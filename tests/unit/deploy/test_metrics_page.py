@@ -9,6 +9,9 @@ from deploy import metrics_page
 from deploy.prometheus.install import Unavailable, promtool
 from tests.support.servers import absent
 
+NO_METRICS = {"veil_stamp", "veil_session", "veil_sso", "veil_caller"}
+"""Other names that begin as metrics do: a column, cookies, who asks."""
+
 
 def test_the_page_is_in_step_with_the_code_and_the_rules() -> None:
     text = metrics_page.PAGE.read_text(encoding="utf-8")
@@ -20,7 +23,7 @@ def test_every_metric_of_every_service_is_found() -> None:
     sources = (metrics_page.ROOT / "services").rglob("*.py")
     written = {word for path in sources for word in path.read_text().split('"') if word.startswith("veil_")}
     made = {word for word in written if word.replace("_", "").islower() and not word.endswith("_")}
-    assert made - {"veil_stamp"} <= names
+    assert made - NO_METRICS <= names
     assert {"veil_runner_lag_seconds", "veil_keys_data_key_age_seconds", "process_cpu_seconds_total"} <= names
 
 
