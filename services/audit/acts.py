@@ -29,6 +29,7 @@ ACTS: Mapping[str, Act] = {
         "vault",
         {
             "open": "originals of a camera were opened, for a disclosure or by an operator",
+            "search": "what is known of a range was looked through, without a picture",
             "refused": "originals were asked for that are not kept",
             "list": "somebody looked at what is kept",
             "hold": "a legal hold began",
@@ -43,13 +44,15 @@ ACTS: Mapping[str, Act] = {
         {
             "file": "a request came in",
             "find": "footage was searched for the tracks in it",
+            "suggest": "tracks that may go with it were suggested",
             "choose": "somebody said which tracks show the subject",
             "submit": "it was put before a second person",
             "return": "it was opened to changes again",
             "approve": "a second person agreed",
             "render": "the subject was shown: unmasked in the videos that were made",
             "correct": "more is to be masked",
-            "review": "somebody looked through the videos",
+            "look": "somebody looked at a result frame by frame",
+            "review": "somebody has nothing against the videos",
             "package": "it was packed and signed",
             "hand_over": "it may be taken from now on",
             "download": "somebody took it",
@@ -83,7 +86,7 @@ ACTS: Mapping[str, Act] = {
     **_acts("house", "compliance", {"report": "a report for the regulator was made"}),
     **_acts("console", "live", {"view": "somebody watched a camera's masked picture"}),
     **_acts("console", "live", {"refused": "somebody asked for a camera they may not see"}, purpose=False),
-    **_acts("console", "statistics", {"export": "statistics were handed out"}),
+    **_acts("insight", "insight", {"export": "statistics were handed out"}),
     **_acts(
         "accounts",
         "login",

@@ -29,6 +29,7 @@ _KNOWN = {
 }
 """Table → name of its chains, where all have the same, and the column that says whose."""
 _OTHERS = (
+    ("insight", "VEIL_INSIGHT_DATABASE", "", ""),
     ("vault", "VEIL_VAULT_INDEX", "VEIL_VAULT_STORE", "index.db"),
     ("disclosure", "VEIL_DISCLOSURE_DATABASE", "VEIL_DISCLOSURE_FOLDER", "requests.db"),
 )
@@ -102,8 +103,8 @@ def addresses(
 ) -> list[tuple[str, str, Path | None]]:
     """Name, address and password file of every log of the house, as its settings say.
 
-    They are those of VEIL_AUDIT_…, VEIL_ACCOUNTS_…, VEIL_VAULT_… and VEIL_DISCLOSURE_…. Files that are not there yet
-    are left out, and no database is named twice.
+    They are those of VEIL_AUDIT_…, VEIL_ACCOUNTS_…, VEIL_INSIGHT_…, VEIL_VAULT_… and VEIL_DISCLOSURE_…. The house's
+    own log and that of accounts are left out while their files are not there; no database is named twice.
     """
     env = os.environ if environment is None else environment
     found = []

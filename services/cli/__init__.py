@@ -15,6 +15,7 @@ from services.cli import (
     accounts,
     audit,
     audit_log,
+    compliance,
     disclose,
     insight,
     keys,
@@ -49,6 +50,7 @@ app.command("audit", epilog=audit.EPILOG)(audit.audit)
 app.command("verify", epilog=verify.VERIFY_EPILOG)(verify.verify)
 app.command("run", epilog=sites.EPILOG)(sites.run)
 app.command("tail", epilog=tail.EPILOG)(tail.tail)
+app.command("compliance", epilog=compliance.EPILOG)(compliance.compliance)
 app.command("watch", epilog=watch.EPILOG)(watch.watch)
 app.command("topics", epilog=topics.EPILOG)(topics.topics)
 app.command("plan", epilog=planning.PLAN_EPILOG)(planning.plan)
