@@ -58,6 +58,7 @@ class Hub:
         settings: of the console.
         cameras: those that there are; None for whatever comes, within a bound.
         clock: microseconds since 1970.
+        closed: told of every closed frame: camera, moment, and why.
     """
 
     def __init__(
@@ -65,8 +66,9 @@ class Hub:
         settings: ConsoleSettings,
         cameras: Collection[str] | None = None,
         clock: Clock = now_us,
+        closed: Callable[[str, int, str], object] = lambda *_: None,
     ) -> None:
-        self._settings, self._clock = settings, clock
+        self._settings, self._clock, self._closed = settings, clock, closed
         self._known = None if cameras is None else frozenset(cameras)
         self._view = RedactedView()
         self._fragmenters: dict[str, Fragmenter] = {}
@@ -160,6 +162,8 @@ class Hub:
                 channel.take(part)
                 for viewer in self._viewers:
                     viewer.give(step.camera_id, part)
+            if step.closed_why is not None:
+                self._closed(step.camera_id, now, step.closed_why)
             if step.end is None:
                 changed = channel.heard(now, step.closed_why)
             else:

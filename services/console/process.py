@@ -15,12 +15,15 @@ from services.accounts.errors import AccountError
 from services.accounts.settings import AccountSettings
 from services.accounts.web import Gate
 from services.audit.publish import Publisher
+from services.bus.clock import now_us
 from services.bus.interface import Bus, BusClosed, BusLost
 from services.console import metrics
 from services.console.app import create_app
+from services.console.closures import Closures
 from services.console.facts import facts_of
 from services.console.feeds import BrokerFeed, MemoryFeed
 from services.console.hub import Hub
+from services.console.rooms import rooms
 from services.console.server import ConsoleError, Served, served
 from services.console.settings import ConsoleSettings
 from services.policy.site import Site
@@ -66,7 +69,7 @@ def console_beside(site: Site, port: int, bus: Bus) -> Iterator[Served]:
     """
     settings = _settings(ConsoleSettings, port=port)
     stop = threading.Event()
-    with _Desk.opened(site, settings) as desk, closing(MemoryFeed(bus)) as feed:
+    with _Desk.opened(site, settings, bus) as desk, closing(MemoryFeed(bus)) as feed:
         thread = threading.Thread(target=_read_memory, args=(desk.hub, feed, stop), name="console-feed", daemon=True)
         thread.start()
         try:
@@ -84,17 +87,18 @@ class _Desk:
 
     @classmethod
     @contextmanager
-    def opened(cls, site: Site | None, settings: ConsoleSettings) -> Iterator["_Desk"]:
-        """Opens the accounts and listens. Raises ConsoleError."""
+    def opened(cls, site: Site | None, settings: ConsoleSettings, bus: Bus | None = None) -> Iterator["_Desk"]:
+        """Opens the accounts and listens; `bus` is that of a line in this process. Raises ConsoleError."""
         try:
             accounts = Accounts(_settings(AccountSettings))
         except AccountError as error:
             raise ConsoleError(str(error).removesuffix(".")) from error
-        hub = Hub(settings, None if site is None else tuple(site.policies))
+        closures = Closures(now_us())
+        hub = Hub(settings, None if site is None else tuple(site.policies), closed=closures.note)
         facts: Mapping[str, Mapping[str, Any]] = {} if site is None else facts_of(site)
         gate = Gate(accounts, secure=settings.secure)
-        with closing(accounts):
-            app = create_app(settings, hub, gate, accounts.log.tell, facts)
+        with closing(accounts), rooms(site, closures, accounts.log.tell, bus) as routers:
+            app = create_app(settings, hub, gate, accounts.log.tell, facts, routers)
             with served(app, settings) as at:
                 yield cls(hub, accounts, at)
 

@@ -1,5 +1,6 @@
 """Settings of the statistics: where they lie, how small a count is told, and on which grid of time they are counted."""
 
+import os
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -7,6 +8,11 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 HOUR_S = 3600
+
+
+def _default_database() -> str:
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return f"sqlite:///{state / 'veil' / 'insight.db'}"
 
 
 class InsightSettings(BaseSettings):
@@ -19,7 +25,8 @@ class InsightSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="VEIL_INSIGHT_", env_ignore_empty=True, frozen=True, extra="forbid")
 
     database: str = Field(
-        "sqlite:///insight.db", description="Address of the statistics, sqlite:///FILE or postgresql://…"
+        default_factory=_default_database,
+        description="Address of the statistics, sqlite:///… or postgresql://…; a file of the user's own if left out.",
     )
     database_password_file: Path | None = Field(None, description="File with the password of the database's user.")
     least: int = Field(5, ge=2, le=1000, description="Smallest count that is told; below it stands «fewer than».")

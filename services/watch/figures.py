@@ -30,17 +30,21 @@ class Figures:
         age_s: of the newest frame that left, by stage and camera: as it was when that frame left.
         lag: messages that wait, by stage and topic.
         sums: the figures named in this module; one that the process does not have is absent.
+        lag_s: age of the oldest message that waits, by stage and topic.
+        suspects: what an auditor found open, by camera and kind.
     """
 
     frames: Mapping[tuple[str, str], float] = field(default_factory=dict)
     age_s: Mapping[tuple[str, str], float] = field(default_factory=dict)
     lag: Mapping[tuple[str, str], float] = field(default_factory=dict)
     sums: Mapping[str, float] = field(default_factory=dict)
+    lag_s: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    suspects: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 def parse(text: str) -> Figures:
     """Reads the Prometheus text format. Raises ValueError on anything else."""
-    frames, age_s, lag = {}, {}, {}
+    frames, age_s, lag, lag_s, suspects = {}, {}, {}, {}, {}
     sums: dict[str, float] = {}
     for sample in _samples(text):
         labels = sample.labels
@@ -50,10 +54,14 @@ def parse(text: str) -> Figures:
             age_s[labels["stage"], labels["camera"]] = sample.value
         elif sample.name == "veil_runner_lag_messages":
             lag[labels["stage"], labels["topic"]] = sample.value
+        elif sample.name == "veil_runner_lag_seconds":
+            lag_s[labels["stage"], labels["topic"]] = sample.value
         elif sample.name in _FIGURE_OF:
+            if sample.name == "veil_auditor_suspects_total":
+                suspects[labels["camera"], labels["kind"]] = sample.value
             figure = _FIGURE_OF[sample.name]
             sums[figure] = sums.get(figure, 0.0) + sample.value
-    return Figures(frames, age_s, lag, sums)
+    return Figures(frames, age_s, lag, sums, lag_s, suspects)
 
 
 def _samples(text: str) -> Iterable[Sample]:

@@ -1,0 +1,66 @@
+"""Which cameras a question is about: by camera, site and sector, and never more than the account may see."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fastapi import HTTPException
+
+from services.accounts.model import Account
+from services.policy.model import Kind, Policy
+from services.policy.site import Site
+
+Subject = Literal["people", "vehicles"]
+By = Literal["camera", "site", "sector"]
+
+# A person is counted once: by the whole of them where that is looked for, by the head or face where it isn't.
+_PEOPLE = (Kind.PERSON, Kind.HEAD, Kind.FACE)
+_VEHICLES = (Kind.PLATE,)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is known of a camera.
+
+    Attributes:
+        policy: in force when the console started; None where there is no site file.
+    """
+
+    camera_id: str
+    site: str = ""
+    policy: Policy | None = field(default=None, repr=False)
+
+    @property
+    def sector(self) -> str:
+        """Kind of place, from the policy."""
+        return "" if self.policy is None else self.policy.sector
+
+    def kind_of(self, subject: Subject) -> str | None:
+        """The kind by which people or vehicles are counted here; None where they are not."""
+        wanted = _PEOPLE if subject == "people" else _VEHICLES
+        kinds = set(wanted[-1:]) if self.policy is None else set(self.policy.kinds)
+        return next((str(kind) for kind in wanted if kind in kinds), None)
+
+    def group(self, by: By) -> str:
+        """The name of the group it is in."""
+        return {"camera": self.camera_id, "site": self.site, "sector": self.sector}[by]
+
+
+def places_of(site: Site) -> dict[str, Place]:
+    """camera_id → what is known of it."""
+    return {
+        camera_id: Place(camera_id, site.config.name, policy) for camera_id, policy in sorted(site.policies.items())
+    }
+
+
+def seen_by(who: Account, places: Mapping[str, Place]) -> dict[str, Place]:
+    """Those of the cameras that an account may see."""
+    return {name: place for name, place in places.items() if who.sees(name, place.site)}
+
+
+def one_of(who: Account, places: Mapping[str, Place], camera_id: str) -> Place:
+    """A camera. Raises 403, for one that isn't there as for one that is not theirs: nobody learns which there are."""
+    place = places.get(camera_id)
+    if place is None or not who.sees(camera_id, place.site):
+        raise HTTPException(403, "Your account may not see this camera.")
+    return place
