@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "deploy" / "requirements.lock"
 VAULT_LOCK = ROOT / "deploy" / "requirements-vault.lock"
 """What the vault's image has beside the others."""
+SERVER_LOCK = ROOT / "deploy" / "requirements-server.lock"
+"""What the images have beside the others that people talk to over HTTP."""
 
 _HEAD = "# Made by `python -m deploy.lock` from pyproject.toml, for Linux x86_64 and Python 3.11.\n"
 
@@ -32,16 +34,34 @@ def wanted_by_vault() -> list[str]:
     return [line for name in ("vault", "vault-postgres", "vault-s3") for line in extras[name]]
 
 
+def wanted_by_servers() -> list[str]:
+    """What the API and the console need beside that: accounts lie in a database, as the vault's index does."""
+    extras = _project()["project"]["optional-dependencies"]
+    ours = (line for name in ("server", "vault", "vault-postgres") for line in extras[name])
+    return [line for line in ours if not line.startswith("veil[")]
+
+
 def main() -> None:
-    """Asks pip and writes the files."""
+    """Asks pip and writes the files; what is in several of them has one version."""
     all_images = _chosen(wanted(), ())
-    LOCK.write_text(_HEAD + "".join(all_images), encoding="utf-8")
-    more = set(_chosen([*wanted(), *wanted_by_vault()], [line.split()[0] for line in all_images])) - set(all_images)
-    VAULT_LOCK.write_text(_HEAD + "".join(sorted(more, key=str.lower)), encoding="utf-8")
+    vault = _chosen([*wanted(), *wanted_by_vault()], _versions(all_images))
+    # Together, as the API of disclosures reads the vault.
+    both = _chosen([*wanted(), *wanted_by_vault(), *wanted_by_servers()], _versions(vault))
+    server = _chosen([*wanted(), *wanted_by_servers()], _versions(both))
+    for file, lines, known in (
+        (LOCK, all_images, ()),
+        (VAULT_LOCK, vault, all_images),
+        (SERVER_LOCK, server, all_images),
+    ):
+        file.write_text(_HEAD + "".join(sorted(set(lines) - set(known), key=str.lower)), encoding="utf-8")
 
 
 def _project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def _versions(lines: Iterable[str]) -> list[str]:
+    return [line.split()[0] for line in lines]
 
 
 def _chosen(packages: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,17 @@ def test_containers_run_as_the_images_user_unless_the_files_are_anothers() -> No
     assert user == [("10001", "10001")]
     for name, service in COMPOSE["services"].items():
         assert service["user"] == "${{VEIL_UID:-{}}}:${{VEIL_GID:-{}}}".format(*user[0]), name
+
+
+def test_what_images_are_made_of_is_let_into_the_build() -> None:
+    patterns = (_DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+    copied = [name for line in re.findall(r"(?m)^COPY (?!--from)(.+)$", _DOCKERFILE) for name in line.split()[:-1]]
+    assert len(copied) >= 7
+    for name in copied:
+        assert (_DEPLOY.parent / name).exists()
+        # The last pattern that fits decides.
+        fitting = [pattern for pattern in patterns if fnmatch(name, pattern.removeprefix("!"))]
+        assert fitting[-1].startswith("!"), f"{name} is left out of the build"
 
 
 def test_no_image_runs_as_root_or_holds_a_compiler() -> None:
@@ -194,7 +206,14 @@ def test_the_broker_is_the_stacks_broker_under_another_name() -> None:
     assert lines["super.users"] == "User:admin;User:CN=kafka"
 
 
-@pytest.mark.parametrize(("file", "packages"), [(lock.LOCK, lock.wanted()), (lock.VAULT_LOCK, lock.wanted_by_vault())])
+@pytest.mark.parametrize(
+    ("file", "packages"),
+    [
+        (lock.LOCK, lock.wanted()),
+        (lock.VAULT_LOCK, lock.wanted_by_vault()),
+        (lock.SERVER_LOCK, lock.wanted_by_servers()),
+    ],
+)
 def test_images_install_what_the_project_asks_for(file: Path, packages: list[str]) -> None:
     locked = dict(re.findall(r"(?m)^([\w.-]+)==(\S+) --hash=sha256:[0-9a-f]{64}$", file.read_text()))
     assert len(locked) == len(file.read_text().splitlines()) - 1
@@ -204,4 +223,5 @@ def test_images_install_what_the_project_asks_for(file: Path, packages: list[str
         assert wanted.specifier.contains(names[wanted.name.lower()]), f"run: python -m deploy.lock ({line})"
     assert "--require-hashes" in stages()["build"]
     assert f"--require-hashes \\\n        -r {lock.VAULT_LOCK.name}" in stages()["vault-packages"]
+    assert f"--require-hashes \\\n        -r {lock.SERVER_LOCK.name}" in stages()["server-packages"]
     assert f"ARG VERSION={services.__version__}" in _DOCKERFILE
