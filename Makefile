@@ -90,14 +90,14 @@ stack-status: $(STAMP) ## what of the stack runs where
 	@$(BIN)/python -m deploy.stack status $(ARGS) || true
 
 .PHONY: k8s-check
-k8s-check: $(STAMP) ## every overlay and all 512 combinations of components: built, valid by the schemas of Kubernetes and the operators
+k8s-check: $(STAMP) ## every overlay and all 1024 combinations of components: built, valid by the schemas of Kubernetes and the operators
 	VEIL_REQUIRE_SERVERS=1 VEIL_K8S_ALL=1 $(BIN)/python -m pytest tests/k8s
 
 .PHONY: k8s-cluster-check
 k8s-cluster-check: $(STAMP) ## every overlay on a real control plane with played nodes; builds Kubernetes the first time; ARGS: --help
 	$(BIN)/python -m k8s.tools.cluster $(ARGS)
 
-IMAGES := decoder inference tracker renderer encoder renderer-encoder vault auditor cli
+IMAGES := decoder inference tracker renderer encoder renderer-encoder vault auditor insight console cli
 .PHONY: images
 images: ## container images veil-decoder, veil-inference, …; needs Docker with BuildKit
 	@for image in $(IMAGES); do docker build -f deploy/Dockerfile --target $$image -t veil-$$image . || exit 1; done

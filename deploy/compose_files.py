@@ -22,7 +22,8 @@ from deploy.stack.secret_files import write_secret
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "out" / "compose"
-USERS = ("decoder", "inference", "tracker", "renderer", "encoder", "auditor", "vault", "control-centre", "analytics")
+STAGES = ("decoder", "inference", "tracker", "renderer", "encoder", "auditor", "vault")
+USERS = (*STAGES, "console", "control-centre", "analytics")
 PORTS = BrokerPorts(client=9093, internal=9094, controller=9095)
 RTSP = 8554
 CAMERA = "street"
@@ -36,13 +37,15 @@ def write_files(folder: Path, video: Path) -> None:
     for name in (ADMIN, *USERS, "camera", "grafana"):
         password_file(passwords, name)
     make_certificates(folder / "tls", "kafka", hosts=("kafka",))
+    # Of an authority of its own, which browsers are told to trust, or not: brokers' clients never trust it.
+    make_certificates(folder / "console-tls", "console")
     if not (folder / "keys").exists():
         write_secret(folder / "keys" / "compose.key", base64.b64encode(os.urandom(_KEY_BYTES)))
     scram = "".join(f"--add-scram\n{_scram(passwords, name)}\n" for name in (ADMIN, *USERS))
     write_secret(folder / "kafka-users.args", scram.encode())
     write_secret(folder / "broker.properties", broker_properties().encode())
     write_secret(folder / "mediamtx.yml", yaml.safe_dump(media_server(_password(passwords, "camera"))).encode())
-    for name in ("kafka", "prometheus", "grafana", "models", "originals"):
+    for name in ("kafka", "prometheus", "grafana", "models", "originals", "accounts", "insight"):
         (folder / name).mkdir(exist_ok=True)
     shutil.copyfile(playable(video), folder / "camera.mp4")
     numbers = f"VEIL_UID={os.getuid()}\nVEIL_GID={os.getgid()}\nKAFKA_CLUSTER_ID=V{secrets.token_hex(10)}\n"

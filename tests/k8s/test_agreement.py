@@ -9,13 +9,16 @@ from pydantic_settings import BaseSettings
 
 from deploy import metrics_page
 from k8s.tools.generate import manifests
+from services.accounts.settings import AccountSettings
 from services.auditor.settings import AuditorSettings
 from services.bus.kafka_settings import KafkaSettings
 from services.bus.kafka_table import Acl, kafka_acls, kafka_topics, principals
+from services.console.settings import ConsoleSettings
 from services.decoder.settings import DecoderSettings
 from services.encoder.settings import EncoderSettings
 from services.envelope.settings import KeySettings
 from services.inference.settings import InferenceSettings
+from services.insight.settings import InsightSettings
 from services.renderer.settings import RendererSettings
 from services.runtime.service import ServiceSettings
 from services.runtime.settings import RunnerSettings
@@ -26,10 +29,13 @@ from tests.support.manifests import K8S, OVERLAYS, Object, built, environment_of
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 _SETTINGS: tuple[type[BaseSettings], ...] = (
+    AccountSettings,
     AuditorSettings,
+    ConsoleSettings,
     DecoderSettings,
     EncoderSettings,
     InferenceSettings,
+    InsightSettings,
     KafkaSettings,
     KeySettings,
     RendererSettings,

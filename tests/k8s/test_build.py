@@ -10,7 +10,7 @@ from services.policy.site import load_site
 from tests.support.manifests import COMPONENTS, K8S, OVERLAYS, built, combined, of_kind, subsets, workloads
 from tests.support.schemas import check, is_operators
 
-# All 512 take minutes: `make k8s-check`.
+# All 1024 take minutes: `make k8s-check`.
 _SIZES = range(len(COMPONENTS) + 1) if os.environ.get("VEIL_K8S_ALL") else (0, 1, len(COMPONENTS))
 
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)

@@ -10,7 +10,8 @@ from tests.support.manifests import OVERLAYS, Object, built, of_kind, pod_of, wo
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 _BROKER = {"strimzi.io/cluster": "veil", "strimzi.io/kind": "Kafka", "strimzi.io/broker-role": "true"}
-_PORTS = (443, 554, 8000, 8001, 8002, 9090, 9091, 9092, 9093, 9100)
+_BROWSERS = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}
+_PORTS = (443, 554, 8000, 8001, 8002, 8080, 9090, 9091, 9092, 9093, 9100)
 
 
 def selects(selector: Object, labels: dict[str, str]) -> bool:
@@ -54,20 +55,20 @@ def test_i4_pods_reach_brokers_and_triton_and_no_other_pod(overlay: str) -> None
 
 
 @each_overlay
-def test_i4_only_the_decoder_and_the_vault_reach_beyond_the_cluster(overlay: str) -> None:
-    """Each its own networks: cameras, and store and index."""
+def test_i4_only_who_has_to_reaches_beyond_the_cluster(overlay: str) -> None:
+    """Each its own network: cameras; store and index of the vault; databases of console and statistics."""
     objects = built(overlay)
-    seen: list[str] = []
+    who: dict[str, set[str]] = {}
     for name, workload in workloads(objects).items():
         labels = pod_of(workload)["metadata"]["labels"]
         allowed = list(rules(objects, labels, "egress"))
         assert all(rule.get("to") for rule in allowed), "a rule without a target allows every address"
-        blocks = [peer["ipBlock"]["cidr"] for rule in allowed for peer in rule["to"] if "ipBlock" in peer]
-        assert len(blocks) == (1 if name in {"decoder", "vault"} else 0)
-        # Each overlay names its own networks.
-        assert "192.0.2.0/24" not in blocks
-        assert not {*blocks} & {*seen}
-        seen += blocks
+        for block in (peer["ipBlock"]["cidr"] for rule in allowed for peer in rule["to"] if "ipBlock" in peer):
+            who.setdefault(block, set()).add(name)
+    # Each overlay names its own networks.
+    assert "192.0.2.0/24" not in who
+    beyond = [{"decoder"}] if overlay != "originals" else [{"console", "insight"}, {"decoder"}, {"vault"}]
+    assert sorted(who.values(), key=sorted) == beyond
 
 
 @each_overlay
@@ -79,7 +80,9 @@ def test_only_prometheus_comes_in_from_other_namespaces(overlay: str) -> None:
         for rule in rules(objects, pod["metadata"]["labels"], "ingress"):
             assert rule.get("from")
             for peer in rule["from"]:
-                if "namespaceSelector" in peer:
+                if "namespaceSelector" not in peer or peer == _BROWSERS:
+                    assert peer != _BROWSERS or (name, [port["port"] for port in rule["ports"]]) == ("console", [8080])
+                else:
                     assert peer["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "prometheus"}
                     opened |= {port["port"] for port in rule["ports"]}
         ports = {each["name"]: each["containerPort"] for each in pod["spec"]["containers"][0]["ports"]}

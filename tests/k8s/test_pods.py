@@ -3,7 +3,7 @@
 import pytest
 
 from services.bus.kafka_settings import KafkaSettings
-from services.cli.service import stages_of
+from services.cli.service import SERVERS, stages_of
 from services.runtime.service import ServiceSettings
 from services.runtime.settings import RunnerSettings
 from tests.support.manifests import (
@@ -17,6 +17,7 @@ from tests.support.manifests import (
     of_kind,
     pod_of,
     stages,
+    user_of,
     workloads,
 )
 
@@ -97,11 +98,13 @@ def test_each_stage_is_started_as_the_command_wants_it(overlay: str) -> None:
         assert container["command"] == ["veil"]
         verb, service = container["args"]
         assert verb == "service"
-        assert "-".join(stages_of(service)) == name
-        # Kafka knows a user of that name, and its password is the only one that the pod has.
-        assert environment_of(workload, objects)["VEIL_KAFKA_USERNAME"] == name
-        assert name in secrets_of(workload)
-        assert not (set(of_kind(objects, "KafkaUser")) - {name}) & secrets_of(workload)
+        assert service in SERVERS or "-".join(stages_of(service)) == name
+        assert service == name or "+" in service
+        # Kafka knows its user, whose password is the only one of a broker's that the pod has.
+        user = user_of(name)
+        assert environment_of(workload, objects)["VEIL_KAFKA_USERNAME"] == user
+        assert user in secrets_of(workload)
+        assert not (set(of_kind(objects, "KafkaUser")) - {user}) & secrets_of(workload)
 
 
 @each_overlay
@@ -110,7 +113,7 @@ def test_probes_ask_where_the_service_answers(overlay: str) -> None:
     for workload in stages(objects).values():
         (container,) = containers_of(workload)
         settings = environment_of(workload, objects)
-        (port,) = container["ports"]
+        port = container["ports"][0]
         assert port == {"name": "health", "containerPort": int(settings["VEIL_SERVICE_HEALTH_PORT"]), "protocol": "TCP"}
         assert port["containerPort"] == ServiceSettings.model_fields["health_port"].default
         assert settings["VEIL_SERVICE_HEALTH_HOST"] == "0.0.0.0"
@@ -164,13 +167,20 @@ def test_the_lease_of_a_decoder_is_as_short_as_brokers_allow(overlay: str) -> No
     assert float(settings["VEIL_KAFKA_SESSION_TIMEOUT_S"]) == least
 
 
-def test_originals_adds_a_vault_to_production_and_nothing_else() -> None:
+def test_originals_adds_vault_and_console_to_production_and_nothing_else() -> None:
     production, originals = (workloads(built(overlay)) for overlay in ("production", "originals"))
-    assert set(originals) - set(production) == {"vault"}
-    settings = environment_of(originals["vault"], built("originals"))
-    # Nobody's addresses are an example's only.
-    assert "example" not in settings["VEIL_VAULT_INDEX"]
-    assert settings["VEIL_VAULT_STORE"].startswith("s3://")
+    assert set(originals) - set(production) == {"vault", "console", "insight"}
+    settings = {name: environment_of(originals[name], built("originals")) for name in ("vault", "console", "insight")}
+    assert settings["vault"]["VEIL_VAULT_STORE"].startswith("s3://")
+    # Nobody's addresses are a component's only.
+    databases = {
+        settings["vault"]["VEIL_VAULT_INDEX"],
+        settings["console"]["VEIL_ACCOUNTS_DATABASE"],
+        settings["insight"]["VEIL_INSIGHT_DATABASE"],
+    }
+    assert len(databases) == 3
+    assert all("postgres.site.internal" in each for each in databases)
+    assert settings["console"]["VEIL_INSIGHT_DATABASE"] == settings["insight"]["VEIL_INSIGHT_DATABASE"]
     (site,) = (
         each["data"]["site.yaml"] for name, each in of_kind(built("originals"), "ConfigMap").items() if "site" in name
     )

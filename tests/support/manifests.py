@@ -17,7 +17,18 @@ from tests.support.servers import absent
 K8S = Path(__file__).resolve().parents[2] / "k8s"
 OVERLAYS = ("local", "production", "originals", "city")
 # In the order in which overlays list them: fused and zones change what the others add.
-COMPONENTS = ("strimzi", "triton-gpu", "autoscaling", "disruption", "network", "monitoring", "vault", "fused", "zones")
+COMPONENTS = (
+    "strimzi",
+    "triton-gpu",
+    "autoscaling",
+    "disruption",
+    "network",
+    "monitoring",
+    "vault",
+    "console",
+    "fused",
+    "zones",
+)
 
 Object = dict[str, Any]
 
@@ -60,8 +71,13 @@ def workloads(objects: Iterable[Object]) -> dict[str, Object]:
 
 def stages(objects: Iterable[Object]) -> dict[str, Object]:
     """Those that run a service of Veil."""
-    marked = workloads(objects).items()
-    return {name: each for name, each in marked if each["metadata"]["labels"].get("veil.io/workload") == "stage"}
+    marked = {name: each["metadata"]["labels"].get("veil.io/workload") for name, each in workloads(objects).items()}
+    return {name: each for name, each in workloads(objects).items() if marked[name] in ("stage", "server")}
+
+
+def user_of(service: str) -> str:
+    """Its user on the brokers: statistics are an analyst's."""
+    return "analytics" if service == "insight" else service
 
 
 def pod_of(workload: Object) -> Object:

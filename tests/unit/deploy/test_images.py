@@ -17,14 +17,14 @@ from pydantic_settings import BaseSettings
 import services
 from deploy import compose_files, lock, metrics_page
 from services.bus.kafka_table import FUSED, principals
-from services.cli.service import SERVICES, stages_of
+from services.cli.service import SERVERS, SERVICES, stages_of
 from services.policy.site import load_site
 from services.runtime.service import ServiceSettings
 
 _DEPLOY = Path(compose_files.__file__).parent
 _DOCKERFILE = (_DEPLOY / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((_DEPLOY / "compose.yaml").read_text())
-OURS = {name: each for name, each in COMPOSE["services"].items() if name in SERVICES}
+OURS = {name: each for name, each in COMPOSE["services"].items() if name in (*SERVICES, *SERVERS)}
 
 
 def stages() -> dict[str, str]:
@@ -55,8 +55,8 @@ def settings() -> frozenset[str]:
 
 def test_every_service_has_an_image_and_what_it_starts_exists() -> None:
     images = stages()
-    assert {*SERVICES, *FUSED, "cli"} <= images.keys()
-    for name in (*SERVICES, *FUSED):
+    assert {*SERVICES, *SERVERS, *FUSED, "cli"} <= images.keys()
+    for name in (*SERVICES, *SERVERS, *FUSED):
         _, _, entry = images[name].partition("ENTRYPOINT ")
         command = json.loads(entry.splitlines()[0])
         if command[0] == "veil":
@@ -67,7 +67,7 @@ def test_every_service_has_an_image_and_what_it_starts_exists() -> None:
 
 
 def test_compose_and_make_build_the_images_of_the_dockerfile() -> None:
-    final = {*SERVICES, *FUSED, "cli"}
+    final = {*SERVICES, *SERVERS, *FUSED, "cli"}
     makefile = (_DEPLOY.parent / "Makefile").read_text()
     assert set(re.findall(r"(?m)^IMAGES := (.+)$", makefile)[0].split()) == final
     built = {name: each for name, each in COMPOSE["services"].items() if "build" in each}
@@ -109,7 +109,7 @@ def test_what_images_are_made_of_is_let_into_the_build() -> None:
 def test_no_image_runs_as_root_or_holds_a_compiler() -> None:
     images = stages()
     assert "USER 10001:10001" in images["veil"]
-    for name in (*SERVICES, *FUSED, "cli"):
+    for name in (*SERVICES, *SERVERS, *FUSED, "cli"):
         assert images[name].startswith("FROM veil\n")
         assert "RUN" not in images[name], "nothing is installed in a final stage"
         assert "USER" not in images[name]
@@ -143,16 +143,17 @@ def test_ports_are_those_of_the_code() -> None:
 def test_i4_every_service_logs_in_as_itself_and_only_those_that_need_them_get_keys() -> None:
     for name, service in OURS.items():
         environment = service["environment"]
-        assert environment["VEIL_KAFKA_USERNAME"] == name
-        assert environment["VEIL_KAFKA_PASSWORD_FILE"] == f"/run/secrets/{name}"
+        user = "analytics" if name == "insight" else name
+        assert environment["VEIL_KAFKA_USERNAME"] == user
+        assert environment["VEIL_KAFKA_PASSWORD_FILE"] == f"/run/secrets/{user}"
         has_keys = any("/run/keys" in volume for volume in service.get("volumes", ()))
         touches_originals = name in ("decoder", "inference", "renderer", "vault")
         assert has_keys == touches_originals == ("VEIL_KEYS_FOLDER" in environment)
-        others = {*service["secrets"]} - {name, "kafka-ca"}
-        assert others <= {"camera"}
+        others = {*service["secrets"]} - {user, "kafka-ca"}
+        assert others <= ({"console-tls"} if name == "console" else {"camera"})
     assert "VEIL_SERVICE_SITE" not in OURS["auditor"]["environment"]
     assert set(compose_files.USERS) <= set(principals())
-    assert set(OURS) <= set(compose_files.USERS)
+    assert set(OURS) - {"insight"} <= set(compose_files.USERS)
 
 
 def test_containers_are_closed_in() -> None:
@@ -163,7 +164,8 @@ def test_containers_are_closed_in() -> None:
         for port in service.get("ports", ()):
             assert port.startswith("127.0.0.1:"), name
         if name in OURS:
-            assert service["networks"] == ["line"]
+            # Who opens a port to this machine has to be outside too.
+            assert service["networks"] == (["line", "outside"] if name == "console" else ["line"])
             assert service["healthcheck"]
     assert COMPOSE["networks"]["line"]["internal"] is True
 
