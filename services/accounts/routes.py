@@ -19,6 +19,7 @@ from services.accounts.web import (
     Who,
     address_of,
     allows,
+    files,
     gate_of,
     public,
     set_cookie,
@@ -202,9 +203,7 @@ def _session() -> APIRouter:
 
     @router.get(
         "/oidc",
-        status_code=303,
-        response_class=RedirectResponse,
-        **public({404: "There is no single sign-on here."}),
+        **files(public({404: "There is no single sign-on here."}), "", "To the identity provider.", 303),
     )
     def begin_single_sign_on(request: Request) -> RedirectResponse:
         """Sends the browser to the identity provider."""
@@ -227,13 +226,16 @@ def _session() -> APIRouter:
 
     @router.get(
         "/oidc/callback",
-        response_class=HTMLResponse,
-        **public(
-            {
-                401: "The provider's answer does not hold.",
-                404: "There is no single sign-on here.",
-                409: "A local account has that name.",
-            }
+        **files(
+            public(
+                {
+                    401: "The provider's answer does not hold.",
+                    404: "There is no single sign-on here.",
+                    409: "A local account has that name.",
+                }
+            ),
+            "text/html",
+            "A page that goes on by itself; the session has begun.",
         ),
     )
     def end_single_sign_on(

@@ -17,6 +17,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.accounts.accounts import Accounts
@@ -44,6 +45,7 @@ ROLES_KEY = "x-veil-roles"
 BODY_MAX = 1 << 20
 """Bytes of a request's body; for `FastAPI(max_body_size=…)`."""
 
+_ERROR = {"$ref": "#/components/schemas/ErrorOut"}
 _log = logging.getLogger(__name__)
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -217,6 +219,29 @@ def public(answers: Mapping[int, str] | None = None) -> dict[str, Any]:
     """Of a route: anyone may use it, without logging in."""
     further = {status: {"model": ErrorOut, "description": says} for status, says in (answers or {}).items()}
     return {"openapi_extra": {ROLES_KEY: ["anyone"]}, "responses": {**ERRORS, **further}}
+
+
+def files(rules: Mapping[str, Any], kind: str, says: str, status: int = 200) -> dict[str, Any]:
+    """Of a route that answers with something else than JSON, though its errors are JSON all the same.
+
+    Args:
+        rules: of `allows` or `public`.
+        kind: media type of what it answers; "" for none.
+        says: what that is.
+        status: of that answer.
+    """
+    errors = {
+        code: {"description": given["description"], "content": {"application/json": {"schema": _ERROR}}}
+        for code, given in rules["responses"].items()
+    }
+    good = {status: {"description": says, "content": {kind: {}} if kind else {}}}
+    return {**rules, "status_code": status, "response_class": _OfItsOwn, "responses": {**errors, **good}}
+
+
+class _OfItsOwn(Response):
+    """Has no media type, so that descriptions say it themselves."""
+
+    media_type = None
 
 
 def install(app: FastAPI, gate: Gate) -> None:

@@ -20,7 +20,7 @@ _ALONE = ("decoder", "vault", "auditor", "insight")
 _CONSUMING = ("inference", "tracker", "renderer", "encoder")
 SERVICES = ("decoder", *_CONSUMING, "vault", "auditor", "insight")
 # No stages: they serve browsers, and `run` in their process.py does all the rest.
-SERVERS = ("console",)
+SERVERS = ("console", "disclosure")
 
 _BY_ITSELF = {
     "decoder": "the decoder runs by itself: it opens cameras, which must not wait for another stage",
@@ -35,6 +35,8 @@ EPILOG = f"""[bold]Examples[/]
 
 [green]veil service renderer+encoder[/]  both in one process, without pictures on the bus between them
 
+[green]veil service disclosure[/]  the REST API of requests and accounts; needs no Kafka (VEIL_API_…, VEIL_DISCLOSURE_…)
+
 Set up by the environment: VEIL_SERVICE_…, VEIL_KAFKA_…, VEIL_KEYS_… and VEIL_<STAGE>_…; services/README.md lists them.
 
 {EXIT_CODES}"""
@@ -45,11 +47,12 @@ def service(
         str,
         typer.Argument(
             metavar="NAME",
-            help="decoder, inference, tracker, renderer, encoder; renderer+encoder; vault; auditor; insight; console.",
+            help="decoder, inference, tracker, renderer, encoder; renderer+encoder; vault; auditor; insight; console; "
+            "disclosure.",
         ),
     ],
 ) -> None:
-    """Runs one stage of the line on Kafka until it is stopped, or the console."""
+    """Runs one stage of the line on Kafka until it is stopped, or the console, or the API of requests."""
     if name in SERVERS:
         raise typer.Exit(_serve(name))
     try:
