@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from services.bus.clock import now_us
 from services.bus.interface import Bus, Committable, Message, Start
+from services.bus.topics import Topic
 from services.console.hub import READS
 
 GROUP = "console"
@@ -13,10 +14,10 @@ _RECORDS = 256
 
 
 class BrokerFeed:
-    """Every partition of the topic, from a moment ago on. Raises BusLost."""
+    """Every partition of a topic, from a moment ago on. Raises BusLost."""
 
-    def __init__(self, bus: Bus) -> None:
-        self._reader = bus.reader(READS, Start("time", now_us() - _BACK_US))
+    def __init__(self, bus: Bus, topic: Topic = READS) -> None:
+        self._reader = bus.reader(topic, Start("time", now_us() - _BACK_US))
 
     def poll(self, timeout_s: float) -> Sequence[Message]:
         """What is there, waiting at most `timeout_s` for the first."""
@@ -30,8 +31,8 @@ class BrokerFeed:
 class MemoryFeed:
     """A group on a memory bus, to be made before the line starts: the bus waits for it, so it must be polled."""
 
-    def __init__(self, bus: Bus) -> None:
-        self._consumer = bus.consumer(GROUP, (READS,))
+    def __init__(self, bus: Bus, topic: Topic = READS, group: str = GROUP) -> None:
+        self._consumer = bus.consumer(group, (topic,))
 
     def poll(self, timeout_s: float) -> Sequence[Message]:
         """What is there, waiting at most `timeout_s` for the first."""

@@ -17,12 +17,15 @@ from services.accounts.web import Gate
 from services.audit.publish import Publisher
 from services.bus.clock import now_us
 from services.bus.interface import Bus, BusClosed, BusLost
+from services.console import boxes as boxes_of
 from services.console import metrics
 from services.console.app import create_app
+from services.console.boxes import Boxes
 from services.console.closures import Closures
-from services.console.facts import facts_of
+from services.console.facts import Facts
 from services.console.feeds import BrokerFeed, MemoryFeed
 from services.console.hub import Hub
+from services.console.policy_api import Policies
 from services.console.rooms import rooms
 from services.console.server import ConsoleError, Served, served
 from services.console.settings import ConsoleSettings
@@ -69,21 +72,30 @@ def console_beside(site: Site, port: int, bus: Bus) -> Iterator[Served]:
     """
     settings = _settings(ConsoleSettings, port=port)
     stop = threading.Event()
-    with _Desk.opened(site, settings, bus) as desk, closing(MemoryFeed(bus)) as feed:
-        thread = threading.Thread(target=_read_memory, args=(desk.hub, feed, stop), name="console-feed", daemon=True)
-        thread.start()
+    with (
+        _Desk.opened(site, settings, bus) as desk,
+        closing(MemoryFeed(bus)) as feed,
+        closing(MemoryFeed(bus, boxes_of.READS, boxes_of.GROUP)) as boxes,
+    ):
+        threads = [
+            threading.Thread(target=_read_memory, args=(desk.hub, feed, stop), name="console-feed", daemon=True),
+            threading.Thread(target=_read_memory, args=(desk.boxes, boxes, stop), name="console-boxes", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
         try:
             yield desk.served
         finally:
             stop.set()
-            thread.join(_STOP_S)
+            for thread in threads:
+                thread.join(_STOP_S)
 
 
 class _Desk:
     """The parts of a console that runs."""
 
-    def __init__(self, hub: Hub, accounts: Accounts, at: Served) -> None:
-        self.hub, self.accounts, self.served = hub, accounts, at
+    def __init__(self, hub: Hub, boxes: Boxes, accounts: Accounts, at: Served) -> None:
+        self.hub, self.boxes, self.accounts, self.served = hub, boxes, accounts, at
 
     @classmethod
     @contextmanager
@@ -93,14 +105,16 @@ class _Desk:
             accounts = Accounts(_settings(AccountSettings))
         except AccountError as error:
             raise ConsoleError(str(error).removesuffix(".")) from error
-        closures = Closures(now_us())
+        closures, boxes, tell = Closures(now_us()), Boxes(), accounts.log.tell
         hub = Hub(settings, None if site is None else tuple(site.policies), closed=closures.note)
-        facts: Mapping[str, Mapping[str, Any]] = {} if site is None else facts_of(site)
+        facts: Mapping[str, Mapping[str, Any]] = {} if site is None else Facts(site)
+        # With the line in this process a change is in force at once: both look into the same book.
+        policies = [] if site is None else [Policies(site, tell, boxes, at_once=bus is not None).router]
         gate = Gate(accounts, secure=settings.secure)
-        with closing(accounts), rooms(site, closures, accounts.log.tell, bus) as routers:
-            app = create_app(settings, hub, gate, accounts.log.tell, facts, routers)
+        with closing(accounts), rooms(site, closures, tell, bus) as routers:
+            app = create_app(settings, hub, gate, tell, facts, [*routers, *policies])
             with served(app, settings) as at:
-                yield cls(hub, accounts, at)
+                yield cls(hub, boxes, accounts, at)
 
 
 def _read_broker(
@@ -111,7 +125,7 @@ def _read_broker(
     while not stop.is_set():
         began = time.monotonic()
         try:
-            with closing(make_bus()) as bus, closing(BrokerFeed(bus)) as feed:
+            with closing(make_bus()) as bus, closing(BrokerFeed(bus)) as feed, _boxes_read(desk, bus):
                 publisher = Publisher([desk.accounts.log], bus.producer, (AccountError,))
                 publisher.start()
                 try:
@@ -127,15 +141,36 @@ def _read_broker(
             pause_s = min(2 * pause_s, service.retry_max_s)
 
 
+@contextmanager
+def _boxes_read(desk: _Desk, bus: Bus) -> Iterator[None]:
+    """Boxes are read along as long as the bus is there; without them only the policy editor shows less."""
+    stop = threading.Event()
+    with closing(BrokerFeed(bus, boxes_of.READS)) as feed:
+        thread = threading.Thread(target=_read_boxes, args=(desk.boxes, feed, stop), name="console-boxes", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(_STOP_S)
+
+
+def _read_boxes(boxes: Boxes, feed: BrokerFeed, stop: threading.Event) -> None:
+    try:
+        boxes.read(feed, stop)
+    except (BusLost, BusClosed) as loss:
+        _log.warning("the console reads no boxes: %s", loss)
+
+
 def _pause(seconds: float, beat: Heartbeat, stop: threading.Event) -> None:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0 and not stop.wait(min(left, 1.0)):
         beat.beat(ready=False)
 
 
-def _read_memory(hub: Hub, feed: MemoryFeed, stop: threading.Event) -> None:
+def _read_memory(reader: Hub | Boxes, feed: MemoryFeed, stop: threading.Event) -> None:
     try:
-        hub.read(feed, stop)
+        reader.read(feed, stop)
     except BusClosed:
         return  # the line has ended
     except Exception:  # noqa: BLE001, masking must not end because nobody can look
