@@ -26,6 +26,7 @@ from services.console.facts import Facts
 from services.console.feeds import BrokerFeed, MemoryFeed
 from services.console.hub import Hub
 from services.console.policy_api import Policies
+from services.console.requests_proxy import RequestsProxy
 from services.console.rooms import rooms
 from services.console.server import ConsoleError, Served, served
 from services.console.settings import ConsoleSettings
@@ -111,8 +112,9 @@ class _Desk:
         # With the line in this process a change is in force at once: both look into the same book.
         policies = [] if site is None else [Policies(site, tell, boxes, at_once=bus is not None).router]
         gate = Gate(accounts, secure=settings.secure)
+        requests = _requests(settings)
         with closing(accounts), rooms(site, closures, tell, bus) as routers:
-            app = create_app(settings, hub, gate, tell, facts, [*routers, *policies])
+            app = create_app(settings, hub, gate, tell, facts, [*routers, *policies, requests.router])
             with served(app, settings) as at:
                 yield cls(hub, boxes, accounts, at)
 
@@ -176,6 +178,16 @@ def _read_memory(reader: Hub | Boxes, feed: MemoryFeed, stop: threading.Event) -
     except Exception:  # noqa: BLE001, masking must not end because nobody can look
         _log.exception("the console reads no more")
         feed.close()
+
+
+def _requests(settings: ConsoleSettings) -> RequestsProxy:
+    try:
+        return RequestsProxy(settings)
+    except OSError as error:  # ssl's are among them
+        why = (error.strerror or "it holds none").lower()
+        raise ConsoleError(
+            f"disclosure's certificate can't be read from {settings.disclosure_ca_file}: {why}"
+        ) from None
 
 
 def _settings(kind: type[_Settings], **given: Any) -> _Settings:

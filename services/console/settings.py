@@ -2,9 +2,12 @@
 
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.accounts.settings import is_safe_address
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -31,6 +34,20 @@ class ConsoleSettings(BaseSettings):
     account_check_s: float = Field(
         5, gt=0, le=300, description="How often a viewer's session is looked up anew, in seconds."
     )
+    disclosure_url: str = Field("", description="Address of `veil service disclosure`; the page Requests works by it.")
+    disclosure_ca_file: Path | None = Field(None, description="Certificate to trust (PEM), if it is the house's own.")
+    disclosure_timeout_s: float = Field(
+        60, gt=0, le=600, description="Longest that disclosure may be silent in an answer, in seconds."
+    )
+
+    @field_validator("disclosure_url")
+    @classmethod
+    def _is_an_origin(cls, value: str) -> str:
+        if value and (not is_safe_address(value) or urlsplit(value)[2:] not in (("", "", ""), ("/", "", ""))):
+            raise ValueError("must be https://HOST:PORT, or http:// on this machine, without a path")
+        if "@" in value:
+            raise ValueError("must not hold a name or password")
+        return value.rstrip("/")
 
     @model_validator(mode="after")
     def _secure(self) -> Self:

@@ -1,20 +1,21 @@
 // Talks to the server: every answer is JSON, every error one sentence.
 import { signal } from "@preact/signals";
 
-/** Who is logged in; `csrf` goes back with everything that changes something. */
+/** Who is logged in; `csrf` goes back with everything that changes something, `person` is whose account it is. */
 export interface Account {
   name: string;
+  person: string;
   roles: string[];
   csrf: string;
 }
 
 interface Me {
-  account: { name: string; roles: string[] };
+  account: { name: string; person: string; roles: string[] };
   csrf: string;
 }
 
 function known(me: Me): Account {
-  return { name: me.account.name, roles: me.account.roles, csrf: me.csrf };
+  return { name: me.account.name, person: me.account.person, roles: me.account.roles, csrf: me.csrf };
 }
 
 /** undefined until the server has said; null where nobody is logged in. */

@@ -25,6 +25,6 @@ export const PAGES: readonly Page[] = [
   { name: "camera", path: "/camera", hidden: true, show: CameraPage },
   { name: "insight", path: "/insight", show: InsightPage },
   { name: "health", path: "/health", show: HealthPage },
-  { name: "requests", path: "/requests", roles: ["officer", "approver", "admin"], show: RequestsPage },
+  { name: "requests", path: "/requests", roles: ["officer", "approver"], show: RequestsPage },
   { name: "policy", path: "/policy", roles: ["admin"], show: PolicyPage },
 ];

@@ -1,11 +1,10 @@
-// The page Requests.
-import { t } from "../shell.texts";
+// The page Requests: all of them, a new one, or one with everything that can be done with it.
+import { Filing } from "./requests/filing";
+import { RequestList } from "./requests/list";
+import { OneRequest } from "./requests/one";
 
-export function RequestsPage(_: { rest: string }) {
-  return (
-    <>
-      <h1>{t("requests")}</h1>
-      <p>{t("soon")}</p>
-    </>
-  );
+export function RequestsPage({ rest }: { rest: string }) {
+  if (rest === "") return <RequestList />;
+  if (rest === "new") return <Filing />;
+  return <OneRequest key={rest} id={rest} />;
 }
