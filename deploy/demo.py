@@ -1,24 +1,33 @@
 """The demo: fetches a real street video and the models, masks the video, and prints what it did.
 
 Results are in out/demo/: masked.mp4, report.html, summary.json, metadata.jsonl, and frames.jpg, some masked frames side
-by side.
+by side. Then it offers to show the video as four live cameras in the console.
 """
 
 import json
+import os
+import secrets
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from deploy.samples import sample
+from services.accounts.accounts import Accounts
+from services.accounts.settings import AccountSettings
 from services.report.thumbnails import thumbnails
 
 OUT = Path(__file__).resolve().parent.parent / "out" / "demo"
 VIDEO = "bikes.mp4"
 MOMENTS_S = (1.4, 1.7, 4.4, 5.2, 6.0, 8.2)
 COLUMNS = 3
+PORT = 8080
+ACCOUNT = "demo"
+CAMERAS = (("crossing", "public"), ("car-park", "parking"), ("shop-window", "store"), ("bus-stop", "public"))
+"""Live cameras of the console, and their policies."""
 
 
 def veil(*arguments: str) -> None:
@@ -62,6 +71,32 @@ def main() -> None:
     }
     for name, text in lines.items():
         print(f"{name:>14}  {text}")  # noqa: T201, the command's result
+    offer_console(video)
+
+
+def offer_console(video: Path) -> None:
+    """Says how to look at the video as live cameras in a browser, and does it where somebody at the keyboard agrees."""
+    site = OUT / "site.yaml"
+    cameras = "".join(
+        f"  - {{id: {name}, source: {video}, loop: true, policy: {policy}}}\n" for name, policy in CAMERAS
+    )
+    site.write_text(f"name: demo\ncameras:\n{cameras}")
+    database = f"sqlite:///{OUT / 'accounts.db'}"
+    password = secrets.token_urlsafe(12)
+    with closing(Accounts(AccountSettings(database=database))) as accounts:
+        if accounts.book.find(ACCOUNT) is None:
+            accounts.add("make demo", ACCOUNT, password, ["viewer"], sites=["*"])
+        else:
+            accounts.set_password("make demo", ACCOUNT, password)
+    command = ("run", str(site), "--console", str(PORT), "--quiet")
+    print(  # noqa: T201, the command's result
+        f"\nAs live cameras in a browser, at http://127.0.0.1:{PORT}/, until Ctrl-C:\n"
+        f"  VEIL_ACCOUNTS_DATABASE={database} .venv/bin/veil {' '.join(command)}\n"
+        f"Log in as {ACCOUNT} with the password {password} (shown this once; a new one with each demo)."
+    )
+    if sys.stdin.isatty() and sys.stdout.isatty() and input("Show it now? [y/N] ").strip().lower() in ("y", "yes"):
+        os.environ["VEIL_ACCOUNTS_DATABASE"] = database
+        veil(*command)
 
 
 if __name__ == "__main__":

@@ -110,15 +110,20 @@ class ViewerQueue:
 
     async def next(self) -> str | bytes:
         """What to send next; waits for it. Raises TooSlow."""
-        while True:
-            if self._overrun:
-                raise TooSlow
-            if self._words:
-                return self._words.popleft()
-            if self._bytes and self._sent - self._came < self._window_bytes:
-                return self._message()
+        while (what := self.ready()) is None:
             self._news.clear()
             await self._news.wait()
+        return what
+
+    def ready(self) -> str | bytes | None:
+        """What can be sent now, if anything: words first. Raises TooSlow."""
+        if self._overrun:
+            raise TooSlow
+        if self._words:
+            return self._words.popleft()
+        if self._bytes and self._sent - self._came < self._window_bytes:
+            return self._message()
+        return None
 
     def _say(self, words: dict[str, Any]) -> None:
         if len(self._words) < _WORDS_MAX:

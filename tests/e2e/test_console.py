@@ -24,6 +24,7 @@ from services.embedded.site import run_site
 from services.policy.site import Site, load_site
 from tests.support.browser import Watch, browser
 from tests.support.faults import Faulty
+from tests.support.web import installed
 
 pytestmark = pytest.mark.models
 
@@ -177,3 +178,121 @@ def test_four_feeds_play_and_move_and_a_closed_camera_says_so(page: Page, runnin
     expect(yard).to_contain_text("Closed: wholly masked")
     assert yard.locator(".why").inner_text().strip(), "it says why"
     keep(page, "console-wall")
+
+
+def test_keys_do_what_the_mouse_does_and_the_wall_is_kept(page: Page, running: Running) -> None:
+    log_in(page, running)
+    expect(page.locator(".tile")).to_have_count(4)
+    with page.expect_response(lambda answer: answer.request.method == "PUT"):
+        page.keyboard.press("3")
+    expect(page.locator(".wall")).to_have_class("wall side-3")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".tile").nth(0)).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".tile").nth(1)).to_be_focused()
+    with page.expect_response(lambda answer: answer.request.method == "PUT"):
+        page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("f")
+    page.wait_for_function("() => document.fullscreenElement !== null")
+    page.keyboard.press("f")
+    page.wait_for_function("() => document.fullscreenElement === null")
+    page.reload()
+    expect(page.locator(".wall")).to_have_class("wall side-3")
+    order = page.locator(".tile").evaluate_all("tiles => tiles.map((tile) => tile.dataset.camera)")
+    assert order == ["gate", "till", "hall", "yard"]
+    page.locator(".tile").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/camera/gate")
+    page.go_back()
+    expect(page.get_by_role("heading", name="Wall")).to_be_visible()
+    with page.expect_response(lambda answer: answer.request.method == "PUT"):
+        page.keyboard.press("2")
+
+
+def test_an_account_reaches_no_camera_of_others(page: Page, running: Running) -> None:
+    log_in(page, running, "lee")
+    expect(page.locator(".tile")).to_have_count(1)
+    assert [each["camera"] for each in page.request.get(f"{running.address}api/v1/cameras").json()] == ["hall"]
+    for path in ("gate", "gate/still", "nowhere"):
+        assert page.request.get(f"{running.address}api/v1/cameras/{path}").status == 403
+    code = page.evaluate(
+        """() => new Promise((done) => {
+          const socket = new WebSocket(`ws://${location.host}/api/v1/live`);
+          socket.onopen = () => socket.send(JSON.stringify({ watch: ["gate"] }));
+          socket.onmessage = () => done("it answered");
+          socket.onclose = (event) => done(event.code);
+        })"""
+    )
+    assert code == 4403
+
+
+def test_logging_out_leaves_nothing_behind(page: Page, context: BrowserContext, running: Running) -> None:
+    log_in(page, running)
+    expect(page.locator('[data-camera="hall"]')).to_contain_text("Live", timeout=WAIT_MS)
+    (cookie,) = context.cookies()
+    assert cookie["httpOnly"]
+    assert cookie["sameSite"] == "Strict"
+    page.get_by_label("Language").select_option("fr")
+    page.get_by_label("Thème").select_option("dark")
+    assert page.evaluate("Object.keys({...localStorage}).sort()") == ["veil.language", "veil.theme"]
+    page.get_by_role("button", name="Se déconnecter").click()
+    expect(page.get_by_label("Mot de passe").or_(page.get_by_label("Password"))).to_be_visible()
+    assert context.cookies() == []
+    assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
+    assert page.evaluate("caches.keys()") == []
+    assert page.locator("video").count() == 0
+    page.goto(f"{running.address}camera/hall")
+    expect(page.get_by_label("Password")).to_be_visible()
+    kept = {"Cookie": f"{cookie['name']}={cookie['value']}"}
+    assert page.request.get(f"{running.address}api/v1/cameras", headers=kept).status == 401
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = installed(tmp_path_factory.mktemp("axe"))
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+def faults(page: Page, axe: str) -> list[str]:
+    """What axe finds wrong that it calls serious or critical."""
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document).then((result) => result.violations)")
+    return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] in ("serious", "critical")]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(page: Page, running: Running, axe: str, theme: str) -> None:
+    page.goto(running.address)
+    page.get_by_label("Theme").select_option(theme)
+    expect(page.get_by_label("Password")).to_be_visible()
+    assert faults(page, axe) == []
+    log_in(page, running)
+    expect(page.locator('[data-camera="yard"]')).to_contain_text("Closed", timeout=WAIT_MS)
+    assert faults(page, axe) == []
+    keep(page, f"console-wall-{theme}")
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "closed"),
+    [("fr", "Mur d’images", "Fermée : image entièrement masquée"), ("ko", "영상 벽", "닫힘: 화면 전체 가림")],
+)
+def test_other_languages(page: Page, running: Running, language: str, title: str, closed: str) -> None:
+    log_in(page, running)
+    page.get_by_label("Language").select_option(language)
+    expect(page.get_by_role("heading", name=title)).to_be_visible()
+    expect(page.locator('[data-camera="yard"]')).to_contain_text(closed, timeout=WAIT_MS)
+    assert page.locator("html").get_attribute("lang") == language
+    keep(page, f"console-wall-{language}")
+
+
+def test_a_phone_needs_no_scrolling_to_the_side(chromium: Browser, running: Running) -> None:
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, device_scale_factor=2, locale="en-GB")
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    watch = Watch(page)
+    log_in(page, running)
+    expect(page.locator('[data-camera="gate"]')).to_contain_text("Live", timeout=WAIT_MS)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    keep(page, "console-phone")
+    context.close()
+    assert not watch.complaints

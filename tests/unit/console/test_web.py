@@ -2,31 +2,18 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from services.console import pages
-from tests.support.servers import absent
-
-WEB = pages.STATIC.parent / "web"
+from tests.support.web import WEB, installed
 
 
 @pytest.fixture(scope="module")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the source with the packages that its lock file names."""
-    npm = shutil.which("npm")
-    if npm is None:
-        absent("node and npm are needed to build the console's page")
-    folder = tmp_path_factory.mktemp("web") / "web"
-    shutil.copytree(WEB, folder, ignore=shutil.ignore_patterns("node_modules"))
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True, timeout=240)
-    if done.returncode:
-        absent(f"the packages of the console's page can't be had: {done.stderr[-300:]}")
-    return folder
+    return installed(tmp_path_factory.mktemp("web"))
 
 
 def run(folder: Path, *command: str) -> None:

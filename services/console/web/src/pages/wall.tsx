@@ -145,7 +145,6 @@ function Tile({ camera, player }: { camera: string; player: Player }) {
         class={`tile ${condition?.state ?? "waiting"}`}
         href={address}
         data-camera={camera}
-        aria-label={t("tile", { camera, state: inWords(condition) })}
         onClick={open}
       >
         <Feed player={player} condition={condition} />

@@ -51,7 +51,7 @@ export function Feed({ player, condition }: { player: Player; condition: Conditi
   return (
     <div class={gone ? "picture gone" : "picture"}>
       <video ref={video} playsInline muted tabIndex={-1} aria-hidden="true" disablePictureInPicture />
-      {gone && <p class="cover">{inWords(condition)}</p>}
+      {gone && <p class="cover" aria-hidden="true">{inWords(condition)}</p>}
     </div>
   );
 }
