@@ -81,9 +81,9 @@ def offer_console(video: Path) -> None:
         f"  - {{id: {name}, source: {video}, loop: true, policy: {policy}}}\n" for name, policy in CAMERAS
     )
     site.write_text(f"name: demo\ncameras:\n{cameras}")
-    database = f"sqlite:///{OUT / 'accounts.db'}"
+    databases = {f"VEIL_{name.upper()}_DATABASE": f"sqlite:///{OUT / name}.db" for name in ("accounts", "insight")}
     password = secrets.token_urlsafe(12)
-    with closing(Accounts(AccountSettings(database=database))) as accounts:
+    with closing(Accounts(AccountSettings(database=databases["VEIL_ACCOUNTS_DATABASE"]))) as accounts:
         if accounts.book.find(ACCOUNT) is None:
             accounts.add("make demo", ACCOUNT, password, ["viewer"], sites=["*"])
         else:
@@ -91,11 +91,12 @@ def offer_console(video: Path) -> None:
     command = ("run", str(site), "--console", str(PORT), "--quiet")
     print(  # noqa: T201, the command's result
         f"\nAs live cameras in a browser, at http://127.0.0.1:{PORT}/, until Ctrl-C:\n"
-        f"  VEIL_ACCOUNTS_DATABASE={database} .venv/bin/veil {' '.join(command)}\n"
+        f"  {' '.join(f'{name}={value}' for name, value in databases.items())} \\\n"
+        f"    .venv/bin/veil {' '.join(command)}\n"
         f"Log in as {ACCOUNT} with the password {password} (shown this once; a new one with each demo)."
     )
     if sys.stdin.isatty() and sys.stdout.isatty() and input("Show it now? [y/N] ").strip().lower() in ("y", "yes"):
-        os.environ["VEIL_ACCOUNTS_DATABASE"] = database
+        os.environ.update(databases)
         veil(*command)
 
 

@@ -104,6 +104,7 @@ def running(
     line = Running(load_site(folder / "site.yaml"), broken)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("VEIL_ACCOUNTS_DATABASE", database)
+        patched.setenv("VEIL_INSIGHT_DATABASE", f"sqlite:///{folder / 'insight.db'}")
         thread = threading.Thread(target=line.run, name="line")
         thread.start()
         assert line.ready.wait(60)
