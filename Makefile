@@ -97,7 +97,7 @@ k8s-check: $(STAMP) ## every overlay and all 1024 combinations of components: bu
 k8s-cluster-check: $(STAMP) ## every overlay on a real control plane with played nodes; builds Kubernetes the first time; ARGS: --help
 	$(BIN)/python -m k8s.tools.cluster $(ARGS)
 
-IMAGES := decoder inference tracker renderer encoder renderer-encoder vault auditor insight console cli
+IMAGES := decoder inference tracker renderer encoder renderer-encoder vault auditor insight console disclosure cli
 .PHONY: images
 images: ## container images veil-decoder, veil-inference, …; needs Docker with BuildKit
 	@for image in $(IMAGES); do docker build -f deploy/Dockerfile --target $$image -t veil-$$image . || exit 1; done

@@ -17,8 +17,10 @@ from deploy.samples import sample
 from deploy.stack.camera_videos import playable
 from deploy.stack.certificates import make_certificates
 from deploy.stack.kafka_config import ADMIN, BrokerPorts, broker_config
+from deploy.stack.originals import write_policies
 from deploy.stack.principals import password_file
 from deploy.stack.secret_files import write_secret
+from services.policy.site import Site, load_site
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "out" / "compose"
@@ -39,18 +41,30 @@ def write_files(folder: Path, video: Path) -> None:
     make_certificates(folder / "tls", "kafka", hosts=("kafka",))
     # Of an authority of its own, which browsers are told to trust, or not: brokers' clients never trust it.
     make_certificates(folder / "console-tls", "console")
+    make_certificates(folder / "disclosure-tls", "disclosure", hosts=("disclosure",))
     if not (folder / "keys").exists():
         write_secret(folder / "keys" / "compose.key", base64.b64encode(os.urandom(_KEY_BYTES)))
     scram = "".join(f"--add-scram\n{_scram(passwords, name)}\n" for name in (ADMIN, *USERS))
     write_secret(folder / "kafka-users.args", scram.encode())
     write_secret(folder / "broker.properties", broker_properties().encode())
     write_secret(folder / "mediamtx.yml", yaml.safe_dump(media_server(_password(passwords, "camera"))).encode())
-    for name in ("kafka", "prometheus", "grafana", "models", "originals", "accounts", "insight"):
+    for name in ("kafka", "prometheus", "grafana", "models", "originals", "accounts", "insight", "disclosure"):
         (folder / name).mkdir(exist_ok=True)
     shutil.copyfile(playable(video), folder / "camera.mp4")
+    write_policies(folder / "policies", site(folder))
     numbers = f"VEIL_UID={os.getuid()}\nVEIL_GID={os.getgid()}\nKAFKA_CLUSTER_ID=V{secrets.token_hex(10)}\n"
     if not (folder / ".env").exists():
         (folder / ".env").write_text(numbers)
+
+
+def site(folder: Path) -> Site:
+    """The site that compose.yaml gives to the services, without how to reach its cameras. Raises ConfigError."""
+    content = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))["configs"]["site"][
+        "content"
+    ]
+    file = folder / "site.yaml"
+    file.write_text(content.replace("$$", "$"), encoding="utf-8")
+    return load_site(file, addresses=())
 
 
 def broker_properties() -> str:

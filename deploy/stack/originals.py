@@ -21,9 +21,7 @@ def write_opener(folder: Path, keys: Path, site: Site) -> Path:
     Beside it the policies that its cameras have, as a disclosure has to know them.
     """
     policies = folder / "policies"
-    policies.mkdir(parents=True, exist_ok=True)
-    for camera, policy in site.policies.items():
-        (policies / f"{camera}.yaml").write_text(yaml.safe_dump(policy.model_dump(mode="json"), allow_unicode=True))
+    write_policies(policies, site)
     disclosure = folder / "disclosure"
     return write_env_file(
         folder,
@@ -36,3 +34,10 @@ def write_opener(folder: Path, keys: Path, site: Site) -> Path:
             "VEIL_DISCLOSURE_POLICIES": str(policies),
         },
     )
+
+
+def write_policies(folder: Path, site: Site) -> None:
+    """Writes the policy of each camera, whole, as a disclosure looks them up."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for camera, policy in site.policies.items():
+        (folder / f"{camera}.yaml").write_text(yaml.safe_dump(policy.model_dump(mode="json"), allow_unicode=True))

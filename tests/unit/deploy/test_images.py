@@ -18,6 +18,8 @@ import services
 from deploy import compose_files, lock, metrics_page
 from services.bus.kafka_table import FUSED, principals
 from services.cli.service import SERVERS, SERVICES, stages_of
+from services.console.settings import ConsoleSettings
+from services.disclosure.rest.settings import ApiSettings
 from services.policy.site import load_site
 from services.runtime.service import ServiceSettings
 
@@ -144,16 +146,33 @@ def test_i4_every_service_logs_in_as_itself_and_only_those_that_need_them_get_ke
     for name, service in OURS.items():
         environment = service["environment"]
         user = "analytics" if name == "insight" else name
-        assert environment["VEIL_KAFKA_USERNAME"] == user
-        assert environment["VEIL_KAFKA_PASSWORD_FILE"] == f"/run/secrets/{user}"
+        if name == "disclosure":
+            assert not any(key.startswith("VEIL_KAFKA") for key in environment), "it has no part in the line"
+        else:
+            assert environment["VEIL_KAFKA_USERNAME"] == user
+            assert environment["VEIL_KAFKA_PASSWORD_FILE"] == f"/run/secrets/{user}"
         has_keys = any("/run/keys" in volume for volume in service.get("volumes", ()))
-        touches_originals = name in ("decoder", "inference", "renderer", "vault")
+        touches_originals = name in ("decoder", "inference", "renderer", "vault", "disclosure")
         assert has_keys == touches_originals == ("VEIL_KEYS_FOLDER" in environment)
         others = {*service["secrets"]} - {user, "kafka-ca"}
-        assert others <= ({"console-tls"} if name == "console" else {"camera"})
+        assert others <= ({f"{name}-tls"} if name in SERVERS else {"camera"})
     assert "VEIL_SERVICE_SITE" not in OURS["auditor"]["environment"]
     assert set(compose_files.USERS) <= set(principals())
-    assert set(OURS) - {"insight"} <= set(compose_files.USERS)
+    assert set(OURS) - {"insight", "disclosure"} <= set(compose_files.USERS)
+
+
+def test_a_server_speaks_tls_on_the_port_that_is_opened() -> None:
+    for name, kind in (("console", ConsoleSettings), ("disclosure", ApiSettings)):
+        prefix = str(kind.model_config["env_prefix"])
+        given = OURS[name]["environment"]
+        values = {key.removeprefix(prefix).lower(): value for key, value in given.items() if key.startswith(prefix)}
+        chosen = kind(**values)
+        assert chosen.secure
+        assert OURS[name]["ports"] == [f"127.0.0.1:{chosen.port}:{chosen.port}"]
+        assert f"EXPOSE {chosen.port}" in stages()[name]
+        assert chosen.certificate == Path(f"/run/secrets/{name}-tls")
+    # Both know the same accounts.
+    assert len({OURS[name]["environment"]["VEIL_ACCOUNTS_DATABASE"] for name in SERVERS}) == 1
 
 
 def test_containers_are_closed_in() -> None:
@@ -165,7 +184,7 @@ def test_containers_are_closed_in() -> None:
             assert port.startswith("127.0.0.1:"), name
         if name in OURS:
             # Who opens a port to this machine has to be outside too.
-            assert service["networks"] == (["line", "outside"] if name == "console" else ["line"])
+            assert service["networks"] == (["line", "outside"] if name in SERVERS else ["line"])
             assert service["healthcheck"]
     assert COMPOSE["networks"]["line"]["internal"] is True
 
