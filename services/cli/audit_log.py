@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 from pydantic import ValidationError
-from rich.table import Table
+from rich.table import Column, Table
 
 from services.cli.console import complain, fail, out, say, tells_errors
 from services.embedded.errors import ExitCode, RunError
@@ -155,7 +155,8 @@ def show(
         for event in found:
             typer.echo(json.dumps(plain(event), ensure_ascii=False))
         return
-    table = Table("time (UTC)", "who", "did", "with", "what for", "more", box=None, header_style="dim", pad_edge=False)
+    columns = [Column(name, no_wrap=True) for name in ("time (UTC)", "who", "did")]
+    table = Table(*columns, "with", "what for", "more", box=None, header_style="dim", pad_edge=False)
     for event in found:
         more = ", ".join(f"{name} {value}" for name, value in more_of(event).items())
         texts = (time_of(event.at_us), event.actor, event.action, event.object, event.purpose, more)

@@ -130,14 +130,16 @@ def _deadlines(facts: Facts) -> Judgement:
     if late:
         return Judgement(Status.NOT_MET, f"Without an answer beyond their deadline: {', '.join(late)}.")
     waiting = sum(each.days_left is not None for each in asked.values())
-    return Judgement(Status.MET, f"{len(asked)} requests, {waiting} of them open, none beyond its deadline.")
+    return Judgement(Status.MET, f"Requests: {len(asked)}; open: {waiting}; beyond the deadline: none.")
 
 
-def _third_persons(_: Facts) -> Judgement:
+def _third_persons(facts: Facts) -> Judgement:
+    known = all(camera.requests is not None for camera in facts.cameras)
+    unknown = "" if known else " Whether requests go through Veil is not known here."
     return Judgement(
-        Status.MET,
+        Status.MET if known else Status.DECIDE,
         "A disclosure shows the subject alone: masking wins where people overlap, a frame that can't be checked is "
-        "closed, and a second person approves before anything is rendered.",
+        f"closed, and a second person approves before anything is rendered.{unknown}",
     )
 
 
@@ -175,9 +177,9 @@ _PIPA = Framework(
         Point(
             "Art. 25(4), Decree art. 24",
             "A sign with purpose, place, hours and who is in charge.",
-            _decide("Signs are not known here; purpose and contact for them stand in this report."),
+            _decide("Signs are not known here; the purpose to put on them stands in this report."),
         ),
-        Point("Art. 25(5)", "No sound, and no use beyond the purpose.", _sound),
+        Point("Art. 25(5)", "No sound is recorded.", _sound),
         Point("Art. 25(6), 29", "Measures against loss, theft, leak and change.", _security),
         Point(
             "Art. 25(7), Decree art. 25",
@@ -203,7 +205,11 @@ _EDPB = Framework(
     "EU: EDPB Guidelines 3/2019, with the GDPR",
     (
         Point("Section 3; GDPR 5(1)(b), 6", "Purpose in writing for each camera, and a legal basis.", _purpose),
-        Point("Section 4; GDPR 5(1)(b), 6", "Footage goes to others only on a basis of its own.", _log),
+        Point(
+            "Section 4; GDPR 5(1)(b), 6",
+            "Footage goes to others only on a basis of its own.",
+            _decide("Every request states its legal basis, and every hand-over is an event; you judge it."),
+        ),
         Point("Section 5; GDPR 9", "No biometric identification where it isn't allowed by itself.", _no_identification),
         Point("Section 6.1; GDPR 12(3), 15", "Access within a month, to be put off with reasons.", _deadlines),
         Point("Section 6.1; GDPR 15(4)", "Third persons are masked in what is handed over.", _third_persons),
@@ -243,7 +249,7 @@ _CNIL = Framework(
             _decide("Authorisations are not known here."),
         ),
         Point("Code de la sécurité intérieure, L252-5", "At most a month.", _retention(_MONTH_HOURS, "a month")),
-        Point("CNIL", "Only those entitled look, and every access can be traced.", _log),
+        Point("CNIL", "Every access can be traced to an account; who may look is the house's choice.", _log),
         Point("CNIL; GDPR 9", "No face recognition.", _no_identification),
         Point(
             "CNIL; Code du travail",

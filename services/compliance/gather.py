@@ -179,10 +179,17 @@ def _accesses(events: Iterable[pb.AuditEvent], camera: str, requests: Sequence[R
             says=ACTS[action].says if action in ACTS else action,
             times=len(each),
             last_us=max(event.at_us for event in each),
-            purposes=tuple(dict.fromkeys(event.purpose for event in each if event.purpose))[:_PURPOSES_MAX],
+            purposes=tuple(dict.fromkeys(purpose for event in each if (purpose := _purpose(event))))[:_PURPOSES_MAX],
         )
         for (who, role, action), each in sorted(found.items())
     ]
+
+
+def _purpose(event: pb.AuditEvent) -> str:
+    """What for, without an officer's own words about a request: they may say whose footage it is."""
+    if event.action.startswith("disclosure."):
+        return f"request {event.object}"
+    return event.purpose.partition(":")[0] if event.purpose.startswith("disclosure ") else event.purpose
 
 
 def _leaks(events: Iterable[pb.AuditEvent], camera: str) -> Exposure | None:

@@ -137,6 +137,29 @@ def test_who_accessed_what_and_what_for(tmp_path: Path) -> None:
     assert "Nobody, in that time" in shown
 
 
+def test_an_officers_words_about_a_request_stay_out(tmp_path: Path) -> None:
+    vault = vault_in(tmp_path, Clock())
+    vault.open(CAMERA, 0, 1 << 60, purpose="disclosure 20260302-1f: to find J. Park", who="kim", role="officer")
+    request = RequestStore(f"sqlite:///{tmp_path / 'requests.db'}")
+    known = request.add(filed())
+    facts = facts_of(tmp_path, vault, START_US + HOUR_US)
+    events = [*vault.events.of(CAMERA), *request.events()]
+    told = gather(
+        "Town",
+        {"gate": KEEPS},
+        Sources(requests=request, events=events),
+        house="",
+        who="dpo",
+        purpose="p",
+        at_us=facts.at_us,
+        start_us=0,
+        end_us=START_US + 100 * DAY_US,
+    )
+    purposes = {purpose for each in told.cameras[0].accesses or () for purpose in each.purposes}
+    assert purposes == {"a test", "disclosure 20260302-1f", f"request {known.id}"}
+    assert "Park" not in page(told)
+
+
 def test_requests_and_their_deadlines_without_whose_they_are(tmp_path: Path) -> None:
     vault = vault_in(tmp_path, Clock())
     requests = RequestStore(f"sqlite:///{tmp_path / 'requests.db'}")
