@@ -1,5 +1,6 @@
 """A request from the counter to the package, with real pixels; what a crash between two states leaves behind."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ pytest.importorskip("sqlalchemy")
 from services.disclosure.desk import Desk, Office
 from services.disclosure.errors import Conflict, Invalid, NotAllowed, Unavailable
 from services.disclosure.package import House
-from services.disclosure.request import Actor, Correction, Request
+from services.disclosure.request import Actor, Correction, Request, Sight
 from services.disclosure.states import State
 from services.disclosure.store import RequestStore
 from services.disclosure.verify import verify
@@ -214,6 +215,49 @@ def test_a_crash_between_the_videos_and_the_state_leaves_it_approved(
     assert later.store.get(request_id).state is State.RENDERED
     _, path = again(units, tmp_path, clock).package(request_id, SECOND)
     assert verify(path).holds
+
+
+Do = Callable[[Desk, str], object]
+STEPS: dict[State, Do] = {
+    State.FILED: lambda desk, request_id: desk.find(request_id, OFFICER),
+    State.FOUND: lambda desk, request_id: desk.choose(request_id, OFFICER, _mine(desk, request_id)),
+    State.SUBMITTED: lambda desk, request_id: desk.approve(request_id, APPROVER),
+    State.APPROVED: lambda desk, request_id: desk.render(request_id, SECOND),
+    State.RENDERED: lambda desk, request_id: desk.review(request_id, OFFICER),
+    State.REVIEWED: lambda desk, request_id: desk.package(request_id, OFFICER),
+    State.PACKAGED: lambda desk, request_id: desk.hand_over(request_id, OFFICER),
+    State.HANDED_OVER: lambda desk, request_id: desk.download(request_id, OFFICER),
+}
+
+
+def _mine(desk: Desk, request_id: str) -> list[Sight]:
+    return [sight for sight in desk.listed(request_id).values() if sight.track == ME]
+
+
+def test_a_crash_in_any_state_leaves_it_and_the_step_is_done_again(
+    units: list[pb.AccessUnit], desk: Desk, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step dies where it hurts most, behind its files and before it is written down; then it is done again."""
+    request_id = filed(desk).id
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for state, step in STEPS.items():
+        dying = again(units, tmp_path, clock)
+        before = dying.store.get(request_id)
+        assert before.state is state
+        monkeypatch.setattr(dying.store, "change", die)
+        with pytest.raises(KeyboardInterrupt):
+            step(dying, request_id)
+        later = again(units, tmp_path, clock)
+        assert later.store.get(request_id) == before
+        step(later, request_id)
+        if state is State.FOUND:
+            later.submit(request_id, OFFICER)
+    final = again(units, tmp_path, clock)
+    assert verify(final.download(request_id, OFFICER)[1]).holds
+    assert final.store.unbroken()
 
 
 def test_of_two_officers_at_once_the_second_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -278,6 +278,23 @@ def test_who_is_first_found_later_is_masked_before(
         assert hidden(original[seq], shown[seq], (x1, y1, x2 - 10, y2)), seq
 
 
+def test_who_is_first_found_behind_the_range_is_masked_in_it(
+    units: list[pb.AccessUnit], original: list[Picture], tmp_path: Path
+) -> None:
+    """What the spans say behind the end of what is asked for hides what comes into view before it."""
+    spans = truth()
+    for one in spans[:5]:
+        del one.tracks[1]
+
+    render(footage(units, spans), job(end_us=EPOCH + 24 * 40_000), tmp_path)
+
+    shown = luma(tmp_path / "video-1.mp4")
+    assert len(shown) == 24
+    for seq in range(15, 24):
+        x1, y1, x2, y2 = them_at(seq)
+        assert hidden(original[seq], shown[seq], (x1, y1, x2 - 10, y2)), seq
+
+
 def test_zones_that_the_policy_always_masks_stay_masked_over_the_subject(
     units: list[pb.AccessUnit], original: list[Picture], tmp_path: Path
 ) -> None:
