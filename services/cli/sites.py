@@ -85,11 +85,11 @@ def run(
     configure_logs("DEBUG" if debugging() else "INFO", as_json=json_logs)
     status = (lambda _: None) if quiet else _Status()
     with stop_on_signals() as stop:
-        beside = None if console is None else _console(loaded, console)
+        beside = None if console is None else _console(loaded, console, vault)
         run_site(loaded, stop, status, health_port, models, vault=vault, beside=beside)
 
 
-def _console(site: Site, port: int) -> "Beside":
+def _console(site: Site, port: int, vault: Path | None) -> "Beside":
     """The console of a line in this process, which says where it can be seen."""
     try:
         from services.console.process import console_beside
@@ -101,7 +101,7 @@ def _console(site: Site, port: int) -> "Beside":
     @contextmanager
     def beside(bus: "Bus") -> Iterator[None]:
         try:
-            with console_beside(site, port, bus) as at:
+            with console_beside(site, port, bus, vault) as at:
                 say(f"console at {at.address} (Ctrl-C ends it)")
                 yield
         except ConsoleError as error:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -26,6 +27,7 @@ from services.console.facts import Facts
 from services.console.feeds import BrokerFeed, MemoryFeed
 from services.console.hub import Hub
 from services.console.policy_api import Policies
+from services.console.requests_here import is_set_up, requests_here
 from services.console.requests_proxy import RequestsProxy
 from services.console.rooms import rooms
 from services.console.server import ConsoleError, Served, served
@@ -66,15 +68,22 @@ def run(make_bus: Callable[[], Bus] = kafka_bus) -> int:
 
 
 @contextmanager
-def console_beside(site: Site, port: int, bus: Bus) -> Iterator[Served]:
+def console_beside(site: Site, port: int, bus: Bus, originals: Path | None = None) -> Iterator[Served]:
     """The console of a line on a memory bus; to be entered before the line starts. Raises ConsoleError.
 
     Pictures that the console can't take in time are left out for its viewers: the line never waits for it.
+
+    Args:
+        site: cameras and policies.
+        port: of the page on this machine; 0 for any free one.
+        bus: of the line.
+        originals: folder of the vault that the line fills; where VEIL_DISCLOSURE_… is set up too, requests for footage
+            are worked on in this process.
     """
     settings = _settings(ConsoleSettings, port=port)
     stop = threading.Event()
     with (
-        _Desk.opened(site, settings, bus) as desk,
+        _Desk.opened(site, settings, bus, originals) as desk,
         closing(MemoryFeed(bus)) as feed,
         closing(MemoryFeed(bus, boxes_of.READS, boxes_of.GROUP)) as boxes,
     ):
@@ -100,8 +109,10 @@ class _Desk:
 
     @classmethod
     @contextmanager
-    def opened(cls, site: Site | None, settings: ConsoleSettings, bus: Bus | None = None) -> Iterator["_Desk"]:
-        """Opens the accounts and listens; `bus` is that of a line in this process. Raises ConsoleError."""
+    def opened(
+        cls, site: Site | None, settings: ConsoleSettings, bus: Bus | None = None, originals: Path | None = None
+    ) -> Iterator["_Desk"]:
+        """Opens the accounts and listens; `bus` and `originals` are a line's in this process. Raises ConsoleError."""
         try:
             accounts = Accounts(_settings(AccountSettings))
         except AccountError as error:
@@ -112,9 +123,12 @@ class _Desk:
         # With the line in this process a change is in force at once: both look into the same book.
         policies = [] if site is None else [Policies(site, tell, boxes, at_once=bus is not None).router]
         gate = Gate(accounts, secure=settings.secure)
-        requests = _requests(settings)
-        with closing(accounts), rooms(site, closures, tell, bus) as routers:
-            app = create_app(settings, hub, gate, tell, facts, [*routers, *policies, requests.router])
+        vault = originals if site is not None and is_set_up() else None
+        requests = [] if vault else [_requests(settings).router]
+        with closing(accounts), rooms(site, closures, tell, bus) as routers, ExitStack() as more:
+            app = create_app(settings, hub, gate, tell, facts, [*routers, *policies, *requests])
+            if vault and site:
+                more.enter_context(requests_here(app, accounts, vault, site.config.name))
             with served(app, settings) as at:
                 yield cls(hub, boxes, accounts, at)
 

@@ -15,7 +15,7 @@ export const t = texts(
     late: "Late",
     search: "Name or number",
     none: "There are no such requests.",
-    count: "{count} requests",
+    count: "Requests: {count}",
     loading: "One moment …",
 
     daysLate: "Late by {days} days",
@@ -67,7 +67,7 @@ export const t = texts(
     number: "Number",
     range: "Time asked for",
     subject: "Subject",
-    subjectTracks: "{count} tracks chosen",
+    subjectTracks: "Chosen tracks: {count}",
     corrections: "Corrections",
     back: "All requests",
     next: "What comes next",
@@ -214,7 +214,7 @@ export const t = texts(
     correctionBox: "Box {box}, frames {from} to {to}",
     correctionClose: "Frames {from} to {to} closed",
     remove: "Remove",
-    sendCorrections: "Send {count} corrections",
+    sendCorrections: "Send corrections ({count})",
     correctAfter: "The videos have to be made again then; the approval stays.",
 
     package: "The package",
@@ -243,7 +243,7 @@ export const t = texts(
     late: "En retard",
     search: "Nom ou numéro",
     none: "Il n’y a pas de telle demande.",
-    count: "{count} demandes",
+    count: "Demandes : {count}",
     loading: "Un instant…",
 
     daysLate: "En retard de {days} jours",
@@ -295,7 +295,7 @@ export const t = texts(
     number: "Numéro",
     range: "Période demandée",
     subject: "Personne concernée",
-    subjectTracks: "{count} pistes choisies",
+    subjectTracks: "Pistes choisies : {count}",
     corrections: "Corrections",
     back: "Toutes les demandes",
     next: "La suite",
@@ -442,7 +442,7 @@ export const t = texts(
     correctionBox: "Cadre {box}, images {from} à {to}",
     correctionClose: "Images {from} à {to} fermées",
     remove: "Enlever",
-    sendCorrections: "Envoyer {count} corrections",
+    sendCorrections: "Envoyer les corrections ({count})",
     correctAfter: "Les vidéos sont alors à refaire ; l’approbation demeure.",
 
     package: "Le paquet",
@@ -670,7 +670,7 @@ export const t = texts(
     correctionBox: "상자 {box}, 프레임 {from}–{to}",
     correctionClose: "프레임 {from}–{to} 닫음",
     remove: "빼기",
-    sendCorrections: "수정 {count}개 보내기",
+    sendCorrections: "수정 보내기 ({count})",
     correctAfter: "그 뒤 영상을 다시 만들어야 하며 승인은 유지됩니다.",
 
     package: "패키지",

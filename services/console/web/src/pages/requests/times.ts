@@ -20,6 +20,16 @@ export function exact(us: number): string {
   return new Intl.DateTimeFormat(language.value, { dateStyle: "medium", timeStyle: "medium" }).format(us / 1000);
 }
 
+/** A time of day to the tenth of a second. */
+export function toTenths(us: number): string {
+  return new Intl.DateTimeFormat(language.value, {
+    hour: "numeric",
+    minute: "2-digit",
+    second: "2-digit",
+    fractionalSecondDigits: 1,
+  }).format(us / 1000);
+}
+
 /** Date and time of day to the second, with its zone. */
 export function exactInZone(us: number): string {
   return `${exact(us)} ${offset(new Date(us / 1000))}`;

@@ -1,8 +1,8 @@
 // From when to when each chosen track is shown.
-import { clock } from "../../texts";
 import type { Chosen, Part } from "./choosing";
 import type { Found } from "./client";
 import { t } from "./texts";
+import { toTenths } from "./times";
 import { nameOf } from "./tracks";
 
 interface TrimmingProperties {
@@ -75,5 +75,5 @@ function Edge({ label, track, at, move }: EdgeProperties) {
 /** When a frame was taken, within some frames. */
 function timeOf(track: Found, seq: number): string {
   const share = (seq - track.first_seq) / Math.max(1, track.last_seq - track.first_seq);
-  return clock(track.start_us + (track.end_us - track.start_us) * share);
+  return toTenths(track.start_us + (track.end_us - track.start_us) * share);
 }
