@@ -177,7 +177,7 @@ class _Connection:
         while True:
             try:
                 text = await self._socket.receive_text()
-            except (WebSocketDisconnect, KeyError):
+            except (WebSocketDisconnect, RuntimeError, KeyError):  # gone, found gone by the sender, or no text
                 return 1000, ""
             try:
                 await self._heed(_Wish.model_validate_json(text))

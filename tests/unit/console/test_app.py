@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from services.console.pages import ADDRESSES
+from services.console.pages import ADDRESSES, STATIC
 from services.console.settings import ConsoleSettings
 from tests.support.console import PASSWORD, Console, console, units
 
@@ -106,6 +106,17 @@ def test_every_answer_says_what_a_browser_may_do_with_it(shown: Console) -> None
         assert headers["referrer-policy"] == "no-referrer"
         kept = "no-store" if path.startswith(("/api", "/nowhere")) else "no-cache"
         assert headers["cache-control"] == kept
+
+
+def test_a_built_file_comes_compressed_and_only_once(shown: Console) -> None:
+    first = shown.client.get("/static/app.js")
+    assert first.headers["content-encoding"] == "gzip"
+    assert first.content == (STATIC / "app.js").read_bytes()
+    again = shown.client.get("/static/app.js", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    plain = shown.client.get("/static/app.js", headers={"Accept-Encoding": "identity"})
+    assert plain.content == first.content
+    assert "content-encoding" not in plain.headers
 
 
 def test_the_page_holds_no_script_or_style_of_its_own(shown: Console) -> None:

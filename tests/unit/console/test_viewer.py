@@ -54,10 +54,13 @@ def test_i7_what_waits_for_a_viewer_who_says_nothing_is_bounded() -> None:
     for part in PARTS[:5]:
         queue.give("hall", part)
     assert len(taken(queue)[1]) == 5
-    for part in PARTS[5:]:
+    for part in PARTS[5:10]:
+        queue.give("hall", part)
+    assert queue._bytes > 0
+    assert taken(queue)[1] == [], "nothing goes out until what was sent is said to have come"
+    for part in PARTS[10:]:
         queue.give("hall", part)
         assert queue._bytes <= SIZE // 4
-    assert taken(queue)[1] == [], "nothing goes out until what was sent is said to have come"
     assert queue.skipped > 0
     queue.came(queue._sent)
     assert PARTS[-10].keyframe
