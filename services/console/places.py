@@ -1,13 +1,13 @@
 """Which cameras a question is about: by camera, site and sector, and never more than the account may see."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from fastapi import HTTPException
 
 from services.accounts.model import Account
-from services.policy.model import Kind, Policy
+from services.policy.model import Kind, Policy, PolicyUnavailable
 from services.policy.site import Site
 
 Subject = Literal["people", "vehicles"]
@@ -23,7 +23,7 @@ class Place:
     """What is known of a camera.
 
     Attributes:
-        policy: in force when the console started; None where there is no site file.
+        policy: in force now; None where there is no site file, or nobody can read it.
     """
 
     camera_id: str
@@ -46,11 +46,26 @@ class Place:
         return {"camera": self.camera_id, "site": self.site, "sector": self.sector}[by]
 
 
-def places_of(site: Site) -> dict[str, Place]:
-    """camera_id → what is known of it."""
-    return {
-        camera_id: Place(camera_id, site.config.name, policy) for camera_id, policy in sorted(site.policies.items())
-    }
+class Places(Mapping[str, Place]):
+    """camera_id → what is known of it now: policies may change while the console runs."""
+
+    def __init__(self, site: Site) -> None:
+        self._site, self._cameras = site, dict.fromkeys(sorted(site.policies))
+
+    def __getitem__(self, camera_id: str) -> Place:
+        if camera_id not in self._cameras:
+            raise KeyError(camera_id)
+        try:
+            policy = self._site.book.policy_for(camera_id)
+        except PolicyUnavailable:
+            policy = None
+        return Place(camera_id, self._site.config.name, policy)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cameras)
+
+    def __len__(self) -> int:
+        return len(self._cameras)
 
 
 def seen_by(who: Account, places: Mapping[str, Place]) -> dict[str, Place]:

@@ -1,7 +1,7 @@
 """Opens what the console's pages on statistics, cameras and health are made of, and gives their endpoints."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 
 from fastapi import APIRouter
@@ -13,7 +13,7 @@ from services.console.camera_api import camera_router
 from services.console.closures import Closures
 from services.console.health_api import HealthBook, HealthSettings, health_router
 from services.console.insight_api import insight_router
-from services.console.places import places_of
+from services.console.places import Place, Places
 from services.console.server import ConsoleError
 from services.insight.beside import counting_beside
 from services.insight.database import open_database
@@ -38,7 +38,7 @@ def rooms(site: Site | None, closures: Closures, tell: Tell, bus: Bus | None = N
         bus: of the line in this process, before it starts: its records are counted here. None: another process counts,
             and statistics are shown where VEIL_INSIGHT_DATABASE names them.
     """
-    places = {} if site is None else places_of(site)
+    places: Mapping[str, Place] = {} if site is None else Places(site)
     with ExitStack() as open_until_the_end:
         try:
             book = HealthBook(HealthSettings(), own=bus is not None)

@@ -16,6 +16,8 @@ from services.accounts.web import Gate, check_rules, install
 from services.bus.interface import Message, Position, Record, TopicPartition
 from services.bus.topics import METADATA_TRACKS
 from services.console.boxes import Boxes
+from services.console.facts import Facts
+from services.console.places import Places
 from services.console.policy_api import Policies
 from services.console.server import served
 from services.console.settings import ConsoleSettings
@@ -256,3 +258,19 @@ def test_boxes_are_the_newest_of_each_track_for_a_few_seconds(desk: Desk) -> Non
     assert len(boxes.of("hall")) == 1
     now[0] = 9
     assert boxes.of("hall") == []
+
+
+def test_what_the_other_pages_say_of_a_camera_follows_its_policy(desk: Desk) -> None:
+    facts, places = Facts(desk.site), Places(desk.site)
+    assert facts["hall"]["kinds"] == ["face"]
+    assert list(facts) == ["hall", "gate"]
+    assert list(places) == ["gate", "hall"]
+    save(desk.browser("all"), preset="parking", closes=True)
+    assert facts["hall"]["policy"] == "parking"
+    assert places["hall"].sector == "parking"
+    (desk.folder / "changed" / "hall" / "000001.yaml").write_text("")
+    desk.site.book.look_again("hall")
+    assert facts["hall"] == {"site": "shop"}
+    assert places["hall"].policy is None
+    assert "nowhere" not in facts
+    assert "nowhere" not in places

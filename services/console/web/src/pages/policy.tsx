@@ -18,6 +18,7 @@ import {
   type Shown,
   type Told,
 } from "../policy/model";
+import { Typed } from "../policy/typed";
 import { difference, inWords } from "../policy/words";
 import { t as words } from "../policy/words.texts";
 import { go } from "../router";
@@ -72,7 +73,7 @@ function Editor({ camera }: { camera: string }) {
   const undo = useSignal<Areas[]>([]);
   const said = useSignal("");
   const history = useSignal<Told[]>([]);
-  const still = useStill(camera);
+  const [still, renew] = useStill(camera);
   const boxes = useBoxes(path);
   const trying = useRef(0);
 
@@ -125,12 +126,13 @@ function Editor({ camera }: { camera: string }) {
     said.value = t(saved.at_once ? "savedNow" : "savedSoon", { number: saved.number });
   };
   const take = async (number: number): Promise<void> => {
-    const past = await api<Draft>(`${path}/history/${number}`);
-    const beneath = base(past.preset);
-    if (!beneath || !shown.value) return;
+    const { preset, keys } = await api<Draft>(`${path}/history/${number}`);
+    const past = { preset, keys };
+    const tried = await api<Preview>(`${path}/preview`, "POST", past);
+    preview.value = tried;
+    if (!tried.keys || !shown.value) return;
     shown.value = { ...shown.value, draft: past };
-    form.value = formOf(past.preset, { ...beneath, ...(past.keys as Partial<Keys>) });
-    attempt();
+    form.value = formOf(preset, tried.keys);
   };
   useEffect(() => {
     api<Preset[]>("/policies/presets")
@@ -181,6 +183,7 @@ function Editor({ camera }: { camera: string }) {
                   : null
               }
               still={still}
+              onRenew={renew}
               boxes={boxes}
               policy={preview.value?.policy ?? now.policy}
             />
@@ -198,9 +201,10 @@ function Editor({ camera }: { camera: string }) {
   );
 }
 
-/** The newest masked still as an address of this page; "" while there is none. */
-function useStill(camera: string): string {
+/** The newest masked still as an address of this page, "" while there is none; and what asks for a newer one. */
+function useStill(camera: string): [string, () => void] {
   const address = useSignal("");
+  const asked = useSignal(0);
   useEffect(() => {
     let made = "";
     send(`/cameras/${encodeURIComponent(camera)}/still`)
@@ -216,8 +220,8 @@ function useStill(camera: string): string {
     return () => {
       if (made) URL.revokeObjectURL(made);
     };
-  }, [camera]);
-  return address.value;
+  }, [camera, asked.value]);
+  return [address.value, () => asked.value++];
 }
 
 function useBoxes(path: string): Box[] {
@@ -311,13 +315,13 @@ function Fields({ form, presets, base, change }: FieldsGiven) {
         ))}
         <label>
           {t("strength")}
-          <input
+          <Typed
             type="number"
             min={0.5}
             max={4}
             step={0.1}
             value={form.strength}
-            onChange={(event) => change({ strength: Number(event.currentTarget.value) })}
+            onDone={(value) => change({ strength: Number(value) })}
           />
         </label>
       </fieldset>
@@ -333,15 +337,11 @@ function Fields({ form, presets, base, change }: FieldsGiven) {
       </label>
       <label>
         {t("purpose")}
-        <input value={form.purpose} maxLength={500} onChange={(event) => change({ purpose: event.currentTarget.value })} />
+        <Typed value={form.purpose} maxLength={500} onDone={(purpose) => change({ purpose })} />
       </label>
       <label>
         {t("basis")}
-        <input
-          value={form.legal_basis}
-          maxLength={500}
-          onChange={(event) => change({ legal_basis: event.currentTarget.value })}
-        />
+        <Typed value={form.legal_basis} maxLength={500} onDone={(basis) => change({ legal_basis: basis })} />
       </label>
       <label>
         {t("originals")}
@@ -355,12 +355,12 @@ function Fields({ form, presets, base, change }: FieldsGiven) {
       </label>
       <label>
         {t("retention")}
-        <input
+        <Typed
           type="number"
           min={1}
           max={8760}
           value={form.retention_hours}
-          onChange={(event) => change({ retention_hours: Number(event.currentTarget.value) })}
+          onDone={(value) => change({ retention_hours: Number(value) })}
         />
       </label>
     </section>

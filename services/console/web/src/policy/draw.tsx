@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { t } from "./draw.texts";
 import { type Box, freeName, type Line, type Plain, type Point, share, type Use, type Zone } from "./model";
+import { Typed } from "./typed";
 import { t as words } from "./words.texts";
 
 export interface Areas {
@@ -16,6 +17,7 @@ interface Drawing {
   onUndo: (() => void) | null;
   /** Address of the masked still, "" where there is none. */
   still: string;
+  onRenew: () => void;
   boxes: readonly Box[];
   policy: Plain | null;
 }
@@ -34,7 +36,7 @@ interface Shape {
   corners: Point[];
 }
 
-export function Draw({ areas, onChange, onUndo, still, boxes, policy }: Drawing) {
+export function Draw({ areas, onChange, onUndo, still, onRenew, boxes, policy }: Drawing) {
   const svg = useRef<SVGSVGElement>(null);
   const high = useSignal(Math.round((WIDE * 9) / 16));
   const tool = useSignal<"zones" | "lines" | null>(null);
@@ -118,6 +120,9 @@ export function Draw({ areas, onChange, onUndo, still, boxes, policy }: Drawing)
         >
           {t("undo")}
         </button>
+        <button type="button" onClick={onRenew}>
+          {t("fresh")}
+        </button>
       </div>
       <p class="unseen" role="status">
         {tool.value && t("drawing", { count: open.value.length })}
@@ -137,7 +142,7 @@ export function Draw({ areas, onChange, onUndo, still, boxes, policy }: Drawing)
           ref={svg}
           viewBox={`0 0 ${WIDE} ${high.value}`}
           role="application"
-          tabIndex={0}
+          tabindex={0}
           aria-label={t("label")}
           aria-describedby="draw-how"
           onKeyDown={pressed}
@@ -190,7 +195,7 @@ export function Draw({ areas, onChange, onUndo, still, boxes, policy }: Drawing)
                   cy={y * high.value}
                   r={11}
                   role="button"
-                  tabIndex={0}
+                  tabindex={0}
                   aria-label={t("corner", {
                     name: shape.name,
                     number: corner + 1,
@@ -275,7 +280,7 @@ function Listed({ shape, areas, onChange }: { shape: Shape; areas: Areas; onChan
       <legend>{shape.name}</legend>
       <label>
         {t("name")}
-        <input value={shape.name} maxLength={64} onChange={(event) => change({ ...shape, name: event.currentTarget.value })} />
+        <Typed value={shape.name} maxLength={64} onDone={(name) => change({ ...shape, name })} />
       </label>
       {zone && (
         <label>
@@ -310,7 +315,7 @@ function Listed({ shape, areas, onChange }: { shape: Shape; areas: Areas; onChan
           {shape.corners.map((corner, number) => (
             <li key={number}>
               {([0, 1] as const).map((axis) => (
-                <input
+                <Typed
                   key={axis}
                   type="number"
                   min={0}
@@ -318,8 +323,8 @@ function Listed({ shape, areas, onChange }: { shape: Shape; areas: Areas; onChan
                   step={0.01}
                   aria-label={t(axis === 0 ? "left" : "top", { number: number + 1 })}
                   value={percent(corner[axis])}
-                  onChange={(event) => {
-                    const given = share(Number(event.currentTarget.value) / 100);
+                  onDone={(value) => {
+                    const given = share(Number(value) / 100);
                     change(withCorner(shape, number, axis === 0 ? [given, corner[1]] : [corner[0], given]));
                   }}
                 />

@@ -81,6 +81,7 @@ export interface Preview {
   cautions: Remark[];
   missing: string[];
   policy: Plain | null;
+  keys: Keys | null;
   differences: Difference[];
 }
 
@@ -133,7 +134,7 @@ export function formOf(preset: string | null, keys: Keys): Form {
   const form = { preset } as Record<string, unknown>;
   for (const field of FIELDS) form[field] = structuredClone(keys[field]);
   const kinds: Keys["kinds"] = {};
-  for (const kind of KINDS) if (keys.kinds[kind]) kinds[kind] = { mode: keys.kinds[kind].mode };
+  for (const kind of KINDS) if (keys.kinds[kind]) kinds[kind] = { mode: keys.kinds[kind].mode ?? null };
   return { ...(form as unknown as Form), kinds };
 }
 
