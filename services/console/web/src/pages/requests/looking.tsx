@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { complain } from "../../trouble";
-import { type Frame, frame, type Mask, type Video, type Videos, videoAddress, videos } from "./client";
+import { type Frame, frame, type Mask, one, type Video, type Videos, videoAddress, videos } from "./client";
 import { Correcting, type Box } from "./correcting";
 import type { Desk } from "./one";
 import { t } from "./texts";
@@ -72,7 +72,13 @@ function Reel({ desk, video }: { desk: Desk; video: Video }) {
     wanted.value = Math.max(0, Math.min(video.frames - 1, number));
     void load();
   };
-  useEffect(() => show(0), []);
+  useEffect(() => {
+    // That somebody looks is a step of the request too, written down with the first frame.
+    void load()
+      .then(() => one(id))
+      .then(desk.became)
+      .catch(complain);
+  }, []);
   const aSecond = Math.max(1, Math.round((video.frames * 1000) / Math.max(1, video.duration_ms)));
   return (
     <>
