@@ -38,7 +38,7 @@ from tests.support.frames import luma
 from tests.support.servers import absent
 from tests.support.similarity import CLEAR, region_similarity
 
-pytestmark = [pytest.mark.models, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.models, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parents[2]
 CAMERAS = ("gate", "yard")
