@@ -103,7 +103,9 @@ class Connection {
     if (socket === null) return;
     this.forget();
     socket.onclose = socket.onmessage = null;
-    socket.close();
+    // One that is not open yet is let finish: browsers take an earlier end for a fault.
+    if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket.close();
   }
 
   private forget(): void {
