@@ -96,7 +96,8 @@ class Outline:
     all_spans: Sequence[pb.RedactionSpan]
 
     def spans(self) -> Iterator[pb.RedactionSpan]:
-        yield from self.all_spans
+        first, last = self.runs[0].first_seq, self.runs[-1].last_seq
+        yield from (span for span in self.all_spans if span.first_seq <= last and span.last_seq >= first)
 
 
 @dataclass
