@@ -22,16 +22,24 @@ MULTIPLE = STRIDES[-1]
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """How one output is read: overlap from which two boxes are one, and growth of each side as a share of the box."""
+    """How one output is read.
+
+    Attributes:
+        iou: overlap from which two boxes are one.
+        grow: of each side, as a share of the box, horizontally and vertically.
+        grow_from: height in pixels from which boxes grow: a large object is more than the network sees at once, and
+            its box is cut short.
+    """
 
     kind: pb.Kind
     iou: float
     grow: tuple[float, float] = (0.0, 0.0)
+    grow_from: float = 0.0
 
 
 _READINGS: Mapping[str, _Reading] = {
     "face": _Reading(pb.KIND_FACE, iou=0.4),
-    "plate": _Reading(pb.KIND_PLATE, iou=0.4),
+    "plate": _Reading(pb.KIND_PLATE, iou=0.4, grow=(0.1, 0.2), grow_from=20),
     # Persons in a crowd overlap more than faces do.
     "person": _Reading(pb.KIND_PERSON, iou=0.5),
 }
@@ -68,8 +76,10 @@ class OwnDetector(NetworkDetector):
         rows, columns = (-(-side // MULTIPLE) * MULTIPLE for side in (height, width))
         xyxy, score = decode(answer, rows, columns, self._floor)
         keep = suppress(xyxy, score, reading.iou)
-        grown = grow(xyxy[keep], np.array(reading.grow, np.float32))
-        return to_boxes(grown, score[keep], reading.kind, width, height)
+        found = xyxy[keep]
+        large = found[:, 3] - found[:, 1] >= reading.grow_from
+        found[large] = grow(found[large], np.array(reading.grow, np.float32))
+        return to_boxes(found, score[keep], reading.kind, width, height)
 
 
 def only(model: bytes, outputs: Collection[str]) -> bytes:

@@ -313,7 +313,7 @@ def test_i2_a_model_that_triton_does_not_have_fails(start_triton: Start, make_li
     line.look(np.zeros((64, 64, 3), np.uint8), names=("plate",))
     (detections,) = line.results(1, 10)
     assert detections.results[0].status == _FAILED
-    assert "failed on clp_det" in detections.results[0].reason
+    assert "failed on veil" in detections.results[0].reason
 
 
 def test_triton_does_not_serve_a_file_that_is_not_the_configured_one(start_triton: Start, tmp_path: Path) -> None:

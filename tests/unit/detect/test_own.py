@@ -156,10 +156,10 @@ def test_a_bundled_file_needs_no_installation_and_is_refused_where_it_was_change
     check_present([catalogue().entry("veil")], veil)
     assert read_model("veil", veil) == colours()
     (catalogues.BUNDLED / "veil.onnx").write_bytes(b"changed")
-    with pytest.raises(ModelMissing, match=r"is not the veil model it should be: install Veil again"):
+    with pytest.raises(ModelMissing, match=r"is not the plate model it should be: install Veil again"):
         load_detectors(["face"], models_dir=veil, models=_CHOSEN)
     (catalogues.BUNDLED / "veil.onnx").unlink()
-    with pytest.raises(ModelMissing, match=r"the veil model is not installed: install Veil again"):
+    with pytest.raises(ModelMissing, match=r"the plate model is not installed: install Veil again"):
         load_detectors(["face"], models_dir=veil, models=_CHOSEN)
 
 
