@@ -13,6 +13,9 @@ _SPANS_KEPT = 16
 _TOLERATED_US = 2_000_000
 """Nothing before the first or behind the last picture for less than this is no gap: slow cameras look that seldom."""
 
+_REORDERED = 16
+"""H.264 and H.265 send a picture at most so many pictures late: a segment may hold what the one before it left out."""
+
 _ENDED = {
     "finished": "the source came to its end",
     "lost": "the camera broke off",
@@ -163,6 +166,7 @@ class _Walk:
         self._seen: set[int] = set()  # numbers of frames of this epoch that a later segment could bring again
         self._newest_seq: int | None = None
         self._lacking: Gap | None = None
+        self._missing: dict[int, tuple[int, int]] = {}  # numbers that may still come: between which times
 
     def up_to(self, segment: Segment, why_ended: Callable[[int], str]) -> Iterator[Gap]:
         """What lies between the segment before and this one, as the index tells it."""
@@ -172,11 +176,11 @@ class _Walk:
         if before is None:
             return
         if before.epoch != segment.epoch:
-            yield from self._flush()
+            yield from self._all_told()
             why = why_ended(before.epoch)
             yield Gap(self._newest_us, segment.start_us, "reconnect", f"A new epoch begins: {why}.")
         elif segment.number != before.number + 1:
-            yield from self._flush()
+            yield from self._all_told()
             missing = segment.number - before.number - 1
             why = f"{missing} segments that were there are not in the index any more."
             yield Gap(before.end_us, segment.start_us, "removed", why)
@@ -189,6 +193,7 @@ class _Walk:
         self._lacking = Gap(start_us, segment.end_us, "gone", "It has expired, or was purged.", frames)
         self._newest_us = max(self._newest_us, segment.end_us)
         self._newest_seq = segment.last_seq
+        self._missing = {seq: times for seq, times in self._missing.items() if seq < segment.first_seq}
 
     def unseen(self, units: list[pb.AccessUnit]) -> list[pb.AccessUnit]:
         """Those that did not come before: two writers that overlapped may both have stored some."""
@@ -197,32 +202,61 @@ class _Walk:
         return fresh
 
     def gaps(self, segment: Segment, units: list[pb.AccessUnit]) -> Iterator[Gap]:
-        """What is missing before these units, and up to the segment's own end."""
+        """What is missing before these units, and, once later ones can't bring it any more, between them."""
         yield from self._flush()
-        seqs = sorted(unit.seq for unit in units)
-        if seqs:
-            newest = self._newest_seq
-            if newest is not None and seqs[0] > newest + 1:
-                frames = seqs[0] - newest - 1
-                yield Gap(self._newest_us, segment.start_us, "frames", f"{frames} frames never came.", frames)
-            inside = seqs[-1] - seqs[0] + 1 - len(set(seqs))
-            if inside:
-                yield Gap(segment.start_us, segment.end_us, "frames", f"{inside} frames never came.", inside)
-            self._newest_seq = max(seqs[-1], newest or 0)
         if self._newest_us == self._start_us and segment.start_us > self._start_us + _TOLERATED_US:
             yield Gap(self._start_us, segment.start_us, "range", "Nothing is kept before this.")
+        if units:
+            seqs = {unit.seq for unit in units}
+            yield from self._missed(segment, seqs, begins=units[0].keyframe)
+            self._newest_seq = max(*seqs, self._newest_seq or 0)
+        yield from self._lost(self._newest_seq)
         self._newest_us = max(self._newest_us, segment.end_us)
 
     def rest(self) -> Iterator[Gap]:
         """What lies behind the last one."""
-        yield from self._flush()
+        yield from self._all_told()
         if self._newest_us + _TOLERATED_US < self._end_us:
             yield Gap(self._newest_us, self._end_us, "range", "Nothing is kept behind this.")
+
+    def _missed(self, segment: Segment, seqs: set[int], *, begins: bool) -> Iterator[Gap]:
+        """Notes numbers that these leave out. A segment within a group of pictures lacks what the one before it has."""
+        for seq in seqs & self._missing.keys():
+            del self._missing[seq]
+        first = min(seqs)
+        newest = self._newest_seq
+        if newest is None:
+            since = first if begins else first + _REORDERED
+        else:
+            since = newest + 1
+            if first > since + _REORDERED:
+                frames = first - since
+                yield Gap(self._newest_us, segment.start_us, "frames", _never_came(frames), frames)
+                since = first
+        for seq in range(since, max(seqs)):
+            if seq not in seqs:
+                self._missing[seq] = (self._newest_us if seq < first else segment.start_us, segment.end_us)
+
+    def _lost(self, newest: int | None) -> Iterator[Gap]:
+        """What is missing for good once `newest` has come; with None, all that is."""
+        lost = [seq for seq in self._missing if newest is None or seq + _REORDERED < newest]
+        if lost:
+            times = [self._missing.pop(seq) for seq in lost]
+            start_us, end_us = min(start for start, _ in times), max(end for _, end in times)
+            yield Gap(start_us, end_us, "frames", _never_came(len(lost)), len(lost))
+
+    def _all_told(self) -> Iterator[Gap]:
+        yield from self._flush()
+        yield from self._lost(None)
 
     def _flush(self) -> Iterator[Gap]:
         if self._lacking is not None:
             yield self._lacking
             self._lacking = None
+
+
+def _never_came(frames: int) -> str:
+    return f"{frames} frame{'' if frames == 1 else 's'} never came."
 
 
 def _trimmed(units: list[pb.AccessUnit], start_us: int, end_us: int) -> tuple[Unit, ...]:

@@ -307,3 +307,21 @@ def test_a_row_that_says_something_else_is_told(tmp_path: Path) -> None:
     change(vault, videos(vault)[0], messages=49)
     with pytest.raises(Tampered, match="does not hold what the index says"):
         list(opened(vault))
+
+
+def test_a_picture_that_is_sent_late_is_no_gap_where_a_segment_ends_before_it(tmp_path: Path) -> None:
+    vault, bus = make_vault(tmp_path), Bus()
+    bus.put(*(unit(seq) for seq in (*range(98), 99, 100, 98, *range(101, 250))))
+    store(vault, bus)
+    parts = list(opened(vault, START_US, START_US + 25 * SECOND_US))
+    assert len(pieces(parts)) > 1
+    assert gaps(parts) == []
+    assert sorted(seqs(parts)) == expected(START_US, range(250))
+
+
+def test_pictures_that_are_missing_beside_the_end_of_a_segment_are_told_once(tmp_path: Path) -> None:
+    vault, bus = make_vault(tmp_path), Bus()
+    bus.put(*(unit(seq) for seq in (*range(96), 97, 99, 100, 98, *range(104, 250))))
+    store(vault, bus)
+    (gap,) = gaps(opened(vault, START_US, START_US + 25 * SECOND_US))
+    assert (gap.kind, gap.frames, gap.why) == ("frames", 4, "4 frames never came.")
