@@ -10,7 +10,7 @@ from services.audit.check import Chains, by_chain
 from services.audit.errors import Unavailable
 from services.audit.links import Link, of_rows
 from services.audit.log import AuditLog
-from services.audit.rows import EventRows, Head
+from services.audit.rows import EventRows, Head, Unpublished
 from services.audit.settings import AuditSettings, usual_folder
 from services.bus.clock import Clock, now_us
 from services.bus.interface import Message, Reader
@@ -53,6 +53,7 @@ class Source:
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
             raise Unavailable(f"{name}: there is no database {url.database}.")
         self._database = Database(url, _WORDS)
+        self._emptied: EventRows | None = None
 
     def logs(self) -> Sequence[EventRows]:
         """What there is in it."""
@@ -92,6 +93,22 @@ class Source:
         for log in self.logs():
             with self._database.read() as connection:
                 yield from log.events(connection)
+
+    def unpublished(self, after: int = 0) -> Sequence[Unpublished]:
+        """The oldest events of a log, of the first that has any, that are not on the bus yet; see `Publisher`."""
+        for log in self.logs():
+            with self._database.read() as connection:
+                found = log.unpublished(connection, after)
+            if found:
+                self._emptied = log
+                return found
+        return []
+
+    def mark_published(self, numbers: Sequence[int]) -> None:
+        """Those that were given last are on the bus."""
+        if self._emptied is not None:
+            with self._database.write() as connection:
+                self._emptied.mark_published(connection, numbers)
 
     def close(self) -> None:
         """Ends its connections."""

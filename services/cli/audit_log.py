@@ -44,7 +44,8 @@ app = typer.Typer(
     "[green]veil audit-log verify march/ --key city.public.pem[/]  an export, anywhere, without the logs\n\n"
     "[green]veil audit-log show --camera gate --action vault.open --purpose 'who opened it?'[/]\n\n"
     "[green]veil audit-log export march/ --from 2026-03-01 --to 2026-04-01 --purpose 'inquiry 12'[/]\n\n"
-    "[green]veil audit-log checkpoint[/]  to be run every hour",
+    "[green]veil audit-log checkpoint[/]  to be run every hour\n\n"
+    "[green]veil audit-log publish[/]  to be kept running where there is Kafka",
 )
 
 _Purpose = Annotated[str, typer.Option("--purpose", metavar="TEXT", help="What for; it stands in the log itself.")]
@@ -214,6 +215,37 @@ def checkpoint(who: _Who = "", databases: _Databases = None) -> None:
     details = {"number": str(done.number), "digest": done.digest, "chains": str(len(heads))}
     _append(settings, "audit.checkpoint", who, "", details)
     say(f"checkpoint {done.number} of {len(heads)} chains in {checkpoints.file}: {done.digest}")
+
+
+@app.command("publish")
+@_tells
+def publish_events(
+    env: Annotated[Path | None, typer.Option(metavar="FILE", help="File with VEIL_KAFKA_… lines.")] = None,
+    databases: _Databases = None,
+) -> None:
+    """Brings events of all logs but the vault's to the topic audit, until it is stopped; the vault brings its own.
+
+    Run one for a house, as a Kafka user who may write audit: disclosure or console.
+    """
+    from services.audit.errors import Unavailable
+    from services.audit.publish import Publisher
+    from services.bus.interface import BusLost
+    from services.consume.connection import connect, kafka_settings
+    from services.consume.errors import ConsumeError
+    from services.runtime.lifecycle import stop_on_signals
+
+    sources = [source for source in _sources(_settings(), databases or []) if source.name != "vault"]
+    if not sources:
+        fail("there is no log yet: see veil audit-log --help", ExitCode.USAGE)
+    try:
+        with stop_on_signals() as stop, closing(connect(kafka_settings(env))) as connection:
+            publisher = Publisher(sources, connection.bus.producer, (Unavailable,))
+            publisher.start()
+            say(f"events of {', '.join(source.name for source in sources)} go to the topic audit")
+            stop.wait()
+            publisher.stop()
+    except (BusLost, ConsumeError) as error:
+        raise RunError(_sentence(error), ExitCode.INPUT) from error
 
 
 def _checked_logs(settings: "AuditSettings", databases: Sequence[str]) -> tuple["Chains", list["Fault"]]:

@@ -1,6 +1,7 @@
 """The audit log: chained, in the caller's transaction or its own, and published in order."""
 
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from services.audit.errors import NoPurpose
 from services.audit.log import EVERYWHERE, AuditLog
 from services.audit.publish import Publisher, publish
+from services.audit.sources import Source
 from services.audit_chain import first_break
 from services.bus.interface import BusLost, Producer, Record, Start
 from services.bus.memory import MemoryBus
@@ -110,6 +112,21 @@ def test_events_are_published_once_and_in_order(tmp_path: Path) -> None:
     assert [event.object for _, event in on_topic(bus)] == [str(number) for number in range(250)]
     assert first_break([event for _, event in on_topic(bus)]) is None
     assert log.unpublished() == []
+
+
+def test_all_logs_of_a_database_are_published(tmp_path: Path) -> None:
+    bus = MemoryBus()
+    for chain in ("accounts", "house"):
+        for number in range(120):
+            make_log(tmp_path, chain).append("account.change", "kim", thing=str(number))
+    with closing(Source("log", f"sqlite:///{tmp_path / 'audit.db'}")) as source:
+        producer = bus.producer()
+        while publish([source], producer):
+            pass
+        assert source.unpublished() == []
+    events = [event for _, event in on_topic(bus)]
+    for chain in ("accounts", "house"):
+        assert [each.object for each in events if each.details["chain"] == chain] == [str(n) for n in range(120)]
 
 
 class Losing:
