@@ -205,11 +205,16 @@ def test_i1_a_zone_that_is_drawn_is_a_zone_that_is_masked(page: Page, running: R
         return now is not None and seen.best(now, ZONE) < CLEAR < seen.best(now, ELSEWHERE)
 
     until(masked)
-    for _ in range(12):
-        now = still(page)
-        assert now is not None
-        assert seen.best(now, ZONE) < CLEAR
-        time.sleep(0.5)
+    looks: list[float] = []
+
+    def looked() -> bool:
+        # On a busy machine the camera may be lost for a while, and has no picture then.
+        if (now := still(page)) is not None:
+            looks.append(seen.best(now, ZONE))
+        return len(looks) >= 12
+
+    until(looked)
+    assert max(looks) < CLEAR
 
     expect(page.get_by_role("cell", name="The desk shows names.")).to_be_visible()
     kept = yaml.safe_load((running.folder / "changed" / "hall" / "000001.yaml").read_text())

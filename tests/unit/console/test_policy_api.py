@@ -172,6 +172,11 @@ def test_of_two_editors_the_second_is_told_who_was_faster(desk: Desk) -> None:
         ({"keys": {"name": "mine"}}, 422, "name: can't be changed here."),
         ({"preset": "../../etc"}, 422, "preset: there is no preset of this name."),
         ({"keys": {}}, 409, "Nothing would change."),
+        (
+            {"keys": {"strength": 2}, "before": "store@000000000000"},
+            409,
+            "This policy has changed while you were writing",
+        ),
         ({"keys": {"kinds": {"face": {}, "person": {}}}}, 409, "No detector is loaded for person"),
         ({"keys": {"zones": [ZONE] * 65}}, 422, "zones: may have at most 64 items."),
         ({"open": 1}, 422, "open"),
