@@ -85,7 +85,9 @@ export function Choosing({ desk }: { desk: Desk }) {
       {asked.value === "choose" && (
         <Ask
           title={t("act_choose")}
-          act={(why) => desk.change(choose(on, why, mine.map((each) => ({ number: each.number, ...partOf(chosen.value, each) }))))}
+          act={(why) => desk.change((now) =>
+              choose(now, why, mine.map((each) => ({ number: each.number, ...partOf(chosen.value, each) }))),
+            )}
           close={() => (asked.value = undefined)}
         />
       )}
@@ -94,7 +96,8 @@ export function Choosing({ desk }: { desk: Desk }) {
           title={t("alike")}
           note={t("alikeNote")}
           act={async (why) => {
-            const begun = begin(on, "suggest", why, { like: mine.map((each) => each.number) });
+            const like = mine.map((each) => each.number);
+            const begun = await desk.begin((now) => begin(now, "suggest", why, { like }));
             void desk
               .wait(begun)
               .then((job) => {
@@ -102,7 +105,6 @@ export function Choosing({ desk }: { desk: Desk }) {
                 else alike.value = new Map(job.result.map((each) => [each.number, each.likeness]));
               })
               .catch(complain);
-            await begun;
           }}
           close={() => (asked.value = undefined)}
         />

@@ -104,9 +104,9 @@ export function Correcting({ desk, video, at, box }: CorrectingProperties) {
           title={t("act_correct")}
           note={t("correctAfter")}
           act={(why) =>
-            desk.change(
-              api(`/requests/${desk.on.id}/corrections`, "POST", {
-                version: desk.on.version,
+            desk.change((now) =>
+              api(`/requests/${now.id}/corrections`, "POST", {
+                version: now.version,
                 why,
                 corrections: list.value.map(({ frames: _, ...sent }) => sent),
               }),

@@ -34,9 +34,11 @@ export interface Desk {
   /** The request has become another. */
   became: (changed: Case) => void;
   /** Does what changes the request; where somebody else was faster, shows how it is now. */
-  change: (work: Promise<Case>) => Promise<void>;
+  change: (work: (on: Case) => Promise<Case>) => Promise<void>;
+  /** Begins a job in the same way. */
+  begin: (work: (on: Case) => Promise<Job>) => Promise<Job>;
   /** Waits for a job, shows how far it is, and gives it when it is over. */
-  wait: (work: Promise<Job>) => Promise<Job>;
+  wait: (begun: Job) => Promise<Job>;
   /** Asks for a reason and does a step. */
   ask: (action: Action) => void;
   job: Job | undefined;
@@ -106,20 +108,26 @@ function deskOf(
   const became = (changed: Case): void => {
     shown.value = changed;
   };
-  const look = async (error: unknown): Promise<never> => {
-    if (error instanceof ApiError && error.status === 409) {
-      became(await one(on.id));
+  const tried = async <Answer,>(work: (on: Case) => Promise<Answer>): Promise<Answer> => {
+    try {
+      return await work(on);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 409) throw error;
+      const now = await one(on.id);
+      became(now);
+      const meanwhile = now.history.slice(on.history.length);
+      // That somebody looked changes nothing of what was decided on.
+      if (meanwhile.length > 0 && meanwhile.every((each) => each.action === "look")) return work(now);
       throw new Error(`${error.message} ${t("again")}`);
     }
-    throw error;
   };
   return {
     on,
     became,
     job: job.value,
-    change: (work) => work.then(became, look),
-    wait: async (work) => {
-      const begun = await work.catch(look);
+    change: (work) => tried(work).then(became),
+    begin: tried,
+    wait: async (begun) => {
       job.value = begun;
       try {
         return await follow(on.id, begun, (each) => (job.value = each), gone);
@@ -260,11 +268,10 @@ function Asked({ action, desk, close }: { action: Action; desk: Desk; close: () 
   const { on } = desk;
   const verb = VERBS[action] ?? action;
   const act = async (why: string, given: FormData): Promise<void> => {
-    if (!JOBS.includes(action)) return desk.change(step(on, verb, why, more(action, given)));
-    const begun = begin(on, verb, why);
+    if (!JOBS.includes(action)) return desk.change((now) => step(now, verb, why, more(action, given)));
     // What can be wrong with the question is said in the dialog, what goes wrong with the work on the page.
+    const begun = await desk.begin((now) => begin(now, verb, why));
     void desk.wait(begun).then((job) => job.error && complain(job.error), complain);
-    await begun;
   };
   return (
     <Ask title={t(`act_${action}`)} note={noteOf(action)} act={act} close={close}>
