@@ -29,8 +29,9 @@ from services.disclosure.settings import DisclosureSettings
 from services.policy.problems import ConfigError
 from services.runtime.health import HealthServer, Heartbeat
 from services.runtime.logs import configure_logs
-from services.runtime.service import ServiceSettings
+from services.runtime.service import ServiceError, ServiceSettings
 from services.sql import Database, parsed
+from services.startup import site_of
 from services.vault.errors import VaultError
 from services.vault.vault import open_vault
 
@@ -47,11 +48,23 @@ _PREFIXES = {
 }
 _FIRST = "there is no account yet: veil accounts add NAME --role admin makes the first"
 
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-
 
 class StartError(Exception):
     """The API can't start as it is set up; one sentence."""
+
+
+_KEEPS_FROM_STARTING = (
+    StartError,
+    AccountError,
+    DisclosureError,
+    VaultError,
+    ConfigError,
+    ServiceError,
+    ValidationError,
+    OSError,
+)
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 def run() -> int:
@@ -66,7 +79,7 @@ def run() -> int:
     try:
         with _opened(settings, service) as (server, listening):
             server.run([listening])
-    except (StartError, AccountError, DisclosureError, VaultError, ConfigError, ValidationError, OSError) as error:
+    except _KEEPS_FROM_STARTING as error:
         _log.error("%s can't start: %s", _NAME, _sentence(error))
         return 1
     _log.info("%s has stopped", _NAME)
@@ -77,13 +90,14 @@ def run() -> int:
 def _opened(settings: ApiSettings, service: ServiceSettings) -> Iterator[tuple[uvicorn.Server, socket.socket]]:
     """Everything that the API needs, while the block runs."""
     of_accounts = AccountSettings()
+    name_of = _site_of(service)
     with closing(Accounts(of_accounts)) as accounts, closing(Jobs(settings.jobs, (VaultError,))) as jobs:
         desk = open_desk(DisclosureSettings(), open_vault())  # type: ignore[call-arg, unused-ignore]
         keys = FilingKeys(Database(parsed(of_accounts.database, WORDS, of_accounts.database_password_file), WORDS))
         provider = Provider(of_accounts, accounts.database, accounts.clock) if of_accounts.oidc_issuer else None
         gate = Gate(accounts, provider, secure=settings.secure)
         beat = Heartbeat()
-        app = request_app(gate, Counter(Rooms(desk, accounts, jobs, keys)), (VaultError,), _beating(beat))
+        app = request_app(gate, Counter(Rooms(desk, accounts, jobs, keys, name_of)), (VaultError,), _beating(beat))
         if accounts.book.is_empty():
             _log.warning("%s", _FIRST)
         with (
@@ -95,6 +109,14 @@ def _opened(settings: ApiSettings, service: ServiceSettings) -> Iterator[tuple[u
             port = listening.getsockname()[1]
             _log.info("%s listens on %s://%s:%d; health on port %d", _NAME, scheme, settings.host, port, health.port)
             yield _server(app, settings), listening
+
+
+def _site_of(service: ServiceSettings) -> Callable[[str], str]:
+    """The site of a camera, for accounts that see a site as a whole: that of the site file, for its cameras."""
+    if service.site is None:
+        return lambda _: ""
+    site = site_of(service)
+    return lambda camera: site.config.name if camera in site.policies else ""
 
 
 def _server(app: FastAPI, settings: ApiSettings) -> uvicorn.Server:
