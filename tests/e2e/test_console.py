@@ -41,14 +41,15 @@ cameras:
   - {{id: yard, source: {video}, loop: true, policy: parking}}
 """
 CAMERAS = ("gate", "hall", "till", "yard")
-# How often the picture that is shown differs from the one before: read off a canvas, as an eye would see it.
+# How often the picture that is shown differs from the one before: read off a canvas, as an eye would see it. On a busy
+# machine pictures are closed for a while, and a closed picture stands still.
 MOVES = """async (camera) => {
   const video = document.querySelector(`[data-camera="${camera}"] video`);
   const canvas = document.createElement("canvas");
   canvas.width = 44; canvas.height = 36;
   const context = canvas.getContext("2d", { willReadFrequently: true });
   let before = null, changed = 0, seconds = [];
-  for (let look = 0; look < 20; look++) {
+  for (let look = 0; look < 200 && (changed < 4 || seconds.at(-1) - seconds[0] < 1.5); look++) {
     context.drawImage(video, 0, 0, 44, 36);
     const now = context.getImageData(0, 0, 44, 36).data;
     if (before && now.some((value, at) => Math.abs(value - before[at]) > 4)) changed++;
