@@ -34,6 +34,7 @@ ONLY_WHEN_SOMETHING_HAPPENED = {
     "veil_decoder_shed_total": "a decoder dropped pictures",
     "veil_encoder_shed_total": "an output was too slow",
     "veil_renderer_closed_total": "a frame was closed",
+    "veil_runner_backpressure_total": "a stage could not take a message at once",
     "veil_runner_dead_letters_total": "a message was refused",
     "veil:suspects:increase10m": "the auditor saw something",
     "veil:frames_closed:rate5m": "a frame was closed",
