@@ -7,3 +7,7 @@ ACTIVE = Gauge("veil_tracker_active_tracks", "Tracks being followed or held, ove
 SPANS = Counter("veil_tracker_spans_total", "Spans emitted.", ["coverage"])
 LOOKS = Counter("veil_tracker_looks_total", "Looks taken in.")
 GAPS = Counter("veil_tracker_gaps_total", "Stretches between two looks that are too long or miss a message.")
+
+# There from the start: a share of spans that was never incomplete is 0, and not unknown.
+for coverage in ("complete", "incomplete"):
+    SPANS.labels(coverage)
