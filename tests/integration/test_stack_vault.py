@@ -35,7 +35,7 @@ from services.vault import Expired, Gap, Missing, Piece, Vault, VaultSettings
 from services.vault.tables import KEYS, SEGMENTS
 from tests.chaos.truth import RATE, TruthVideo, number_of, truth_video
 from tests.support.frames import luma
-from tests.support.servers import absent
+from tests.support.servers import absent, required
 from tests.support.similarity import CLEAR, region_similarity
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(1800)]
@@ -113,8 +113,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         java(), jars()
     except MissingTool as missing:
         absent(str(missing))
-    if not BINARY.exists() and not (os.environ.get("CI") or os.environ.get("VEIL_REQUIRE_SERVERS")):
-        pytest.skip("MediaMTX is not built: make stack")
+    if not BINARY.exists() and not required():
+        absent("MediaMTX is not built: make stack")
     folder = tmp_path_factory.mktemp("vault-stack")
     truth = truth_video(folder / "truth.mp4")
     overrides = {"kinds": ["face", "plate"], "tracking": {"look_ahead_s": 0.3}}
