@@ -367,7 +367,7 @@ def test_a_late_request_is_never_worked_on(
     start_triton: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So long before the caller's own deadline that it is the server's queue which refuses.
-    monkeypatch.setattr(triton_home, "_QUEUE_SHARE", 0.3)
+    monkeypatch.setattr(triton_home, "_QUEUE_SHARE", 0.1)
     server = start_triton(repository=_slow_repository(tmp_path / "models", max_queue_size=32))
     began = time.monotonic()
     outcomes = _crowd(server, 16, timeout_s=3.0)
