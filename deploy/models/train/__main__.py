@@ -21,11 +21,12 @@ def main() -> None:
     parser.add_argument("--lessons", type=Path, default=Path(".cache/train/lessons.json"), help="the teachers' answers")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the ONNX file")
     parser.add_argument("--steps", type=int, help="batches, if not as many as the recipe says")
+    parser.add_argument("--begin", type=Path, help="checkpoint (last.pt) of another recipe to begin with")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="processes that make samples")
     given = parser.parse_args()
     recipe = RECIPES[given.recipe]
-    plan = replace(Plan(), steps=given.steps or recipe.steps, seed=given.seed, workers=given.workers)
+    plan = replace(Plan(), steps=given.steps or recipe.steps, seed=given.seed, workers=given.workers, begin=given.begin)
     material = Material(given.data, given.lessons, given.pictures, given.photographs, given.roads)
     path = train(recipe.shape, plan, recipe.sampler(material), given.out, lambda line: print(line, flush=True))  # noqa: T201
     print(path)  # noqa: T201

@@ -3,7 +3,7 @@
 import copy
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class Plan:
         seed: of samples and first weights.
         workers: processes that make samples.
         threads: of PyTorch.
+        begin: checkpoint of another network whose layers of the same name and size are taken over, if any.
     """
 
     steps: int = 3000
@@ -48,6 +49,7 @@ class Plan:
     seed: int = 1
     workers: int = 1
     threads: int = 1
+    begin: Path | None = None
 
 
 def train(shape: Shape, plan: Plan, sampler: Callable[[], Sampler], folder: Path, say: Callable[[str], None]) -> Path:
@@ -55,11 +57,13 @@ def train(shape: Shape, plan: Plan, sampler: Callable[[], Sampler], folder: Path
     torch.set_num_threads(plan.threads)
     torch.manual_seed(plan.seed)
     net = Net(shape).to(memory_format=torch.channels_last)
+    if plan.begin is not None:
+        _take_over(plan.begin, net)
     mean = copy.deepcopy(net)
     optimiser = torch.optim.AdamW(_groups(net, plan.decay), lr=plan.rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _share_of_rate(plan, step))
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "plan.json").write_text(json.dumps({"shape": asdict(shape), "plan": asdict(plan)}, indent=1))
+    (folder / "plan.json").write_text(json.dumps({"shape": asdict(shape), "plan": asdict(plan)}, indent=1, default=str))
     parts = {"net": net, "mean": mean, "optimiser": optimiser, "schedule": schedule}
     start = _resumed(folder / "last.pt", parts)
     cells, progress = Cells.of(SIZE[1], SIZE[0]), _Progress(plan.steps, start, say)
@@ -114,6 +118,17 @@ def _follow(mean: Net, net: Net, stays: float) -> None:
                 old.lerp_(new, 1 - stays)
             else:
                 old.copy_(new)
+
+
+def _take_over(path: Path, net: Net) -> None:
+    """Begins where another network ended; heads of kinds that it had not begin afresh."""
+    known, own = torch.load(path, weights_only=True)["mean"], net.state_dict()
+    net.load_state_dict({name: _fitting(known, name, value) for name, value in own.items()})
+
+
+def _fitting(known: Mapping[str, Tensor], name: str, value: Tensor) -> Tensor:
+    other = known.get(name)
+    return value if other is None or other.shape != value.shape else other
 
 
 def _resumed(path: Path, parts: dict[str, object]) -> int:

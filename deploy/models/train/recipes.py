@@ -64,6 +64,11 @@ def _plates(material: Material) -> list[Source]:
     return _sources(material, list, cars=0.55, streets=0.25, roads=0.1, others=0.1)
 
 
+def _faces(material: Material) -> list[Source]:
+    """People, and cars and rooms that have no face."""
+    return _sources(material, Lessons(material.lessons).taught, cars=0.06, streets=0.44, roads=0.0, others=0.5)
+
+
 def _all(material: Material) -> list[Source]:
     """The same, more of it with faces and persons, as people and teachers see them."""
     return _sources(material, Lessons(material.lessons).taught, cars=0.35, streets=0.22, roads=0.05, others=0.38)
@@ -96,12 +101,13 @@ def _sources(
     ]
     parts = sum(part for _, part in rest.values())
     sources += [Source(pictures, others * part / parts) for pictures, part in rest.values()]
-    if material.roads:
+    if material.roads and roads:
         sources.append(Source(road_plates(material.roads), roads, replated=0.3))
     return sources
 
 
 RECIPES: Mapping[str, Recipe] = {
     "plate": Recipe(Shape(("plate",)), _plates, steps=3000),
+    "face": Recipe(Shape(("face",)), _faces, steps=6000),
     "all": Recipe(Shape(("face", "plate", "person")), _all, steps=9000),
 }

@@ -155,7 +155,7 @@ class Sampler:
         cv2.fillConvexPoly(cover, np.round(outline).astype(np.int32), 1)
         scene = move.picture(rgb, below.rgb)
         boxes, ignored = self._labels(picture, rgb, move)
-        if replate and "plate" in picture.boxes:
+        if replate and "plate" in self._kinds and "plate" in picture.boxes:
             boxes["plate"], ignored["plate"] = self._replate(random, scene, picture.boxes["plate"], move)
         for kind in self._kinds:
             old, unsure = _uncovered(below.boxes.get(kind, NO_BOXES), cover)
