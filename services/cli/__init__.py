@@ -11,32 +11,12 @@ from typing import Annotated
 import typer
 
 from services import __version__
-from services.cli import (
-    accounts,
-    audit,
-    audit_log,
-    compliance,
-    disclose,
-    insight,
-    keys,
-    logo,
-    models,
-    planning,
-    policies,
-    redact,
-    review,
-    service,
-    sites,
-    tail,
-    topics,
-    vault,
-    watch,
-)
 from services.cli.console import EXIT_CODES, out
-from services.cli.disclose import verify
+from services.cli.lazily import Commands
 
 app = typer.Typer(
     name="veil",
+    cls=Commands,
     help="Masks faces, number plates and people in camera pictures before anyone sees them.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
@@ -45,27 +25,6 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("redact", epilog=redact.EPILOG)(redact.redact)
-app.command("audit", epilog=audit.EPILOG)(audit.audit)
-app.command("verify", epilog=verify.VERIFY_EPILOG)(verify.verify)
-app.command("run", epilog=sites.EPILOG)(sites.run)
-app.command("tail", epilog=tail.EPILOG)(tail.tail)
-app.command("compliance", epilog=compliance.EPILOG)(compliance.compliance)
-app.command("watch", epilog=watch.EPILOG)(watch.watch)
-app.command("topics", epilog=topics.EPILOG)(topics.topics)
-app.command("plan", epilog=planning.PLAN_EPILOG)(planning.plan)
-app.command("simulate", epilog=planning.SIMULATE_EPILOG)(planning.simulate)
-app.command("service", epilog=service.EPILOG)(service.service)
-app.add_typer(review.app, name="review")
-app.add_typer(disclose.app, name="disclose")
-app.add_typer(audit_log.app, name="audit-log")
-app.add_typer(accounts.app, name="accounts")
-app.add_typer(policies.app, name="policy")
-app.add_typer(models.app, name="models")
-app.add_typer(logo.app, name="logo")
-app.add_typer(keys.app, name="keys")
-app.add_typer(vault.app, name="vault")
-app.add_typer(insight.app, name="insight")
 
 
 @app.command()

@@ -2,6 +2,8 @@
 
 import errno
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +87,15 @@ def clip(tmp_path: Path) -> Path:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
         container.mux(stream.encode())
     return path
+
+
+def test_a_command_pays_for_its_own_imports_only() -> None:
+    loaded = "import sys, services.cli; print(sorted({'cv2', 'onnxruntime', 'av', 'sqlalchemy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, check=True, timeout=60).stdout == b"[]\n"
+
+
+def test_an_unknown_command_is_told_the_nearest_one() -> None:
+    assert "Did you mean 'redact'?" in _words(_veil("redcat").output)
 
 
 @pytest.mark.parametrize(
