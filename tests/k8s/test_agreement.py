@@ -15,6 +15,8 @@ from services.bus.kafka_settings import KafkaSettings
 from services.bus.kafka_table import Acl, kafka_acls, kafka_topics, principals
 from services.console.settings import ConsoleSettings
 from services.decoder.settings import DecoderSettings
+from services.disclosure.rest.settings import ApiSettings
+from services.disclosure.settings import DisclosureSettings
 from services.encoder.settings import EncoderSettings
 from services.envelope.settings import KeySettings
 from services.inference.settings import InferenceSettings
@@ -30,9 +32,11 @@ each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 _SETTINGS: tuple[type[BaseSettings], ...] = (
     AccountSettings,
+    ApiSettings,
     AuditorSettings,
     ConsoleSettings,
     DecoderSettings,
+    DisclosureSettings,
     EncoderSettings,
     InferenceSettings,
     InsightSettings,
@@ -192,5 +196,9 @@ def test_what_is_scraped_has_the_labels_that_rules_ask_for() -> None:
 def test_no_address_of_a_registry_but_images(tmp_path: Path) -> None:
     for file in K8S.rglob("*.yaml"):
         for address in re.findall(r"https?://[^\s/]+", file.read_text(encoding="utf-8")):
-            # Prometheus where its operator puts it, and an example of a store of one's own.
-            assert address in {"http://prometheus-operated.monitoring.svc:9090", "https://s3.site.internal"}
+            # Prometheus where its operator puts it, an example of a store of one's own, and what the console asks.
+            assert address in {
+                "http://prometheus-operated.monitoring.svc:9090",
+                "https://s3.site.internal",
+                "https://disclosure",
+            }

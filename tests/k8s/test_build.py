@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from services.policy.site import load_site
-from tests.support.manifests import COMPONENTS, K8S, OVERLAYS, built, combined, of_kind, subsets, workloads
+from tests.support.manifests import COMPONENTS, K8S, OVERLAYS, built, choices, combined, of_kind, workloads
 from tests.support.schemas import check, is_operators
 
-# All 1024 take minutes: `make k8s-check`.
-_SIZES = range(len(COMPONENTS) + 1) if os.environ.get("VEIL_K8S_ALL") else (0, 1, len(COMPONENTS))
+# All 1062 take minutes: `make k8s-check`.
+CHOICES = [*choices(every=bool(os.environ.get("VEIL_K8S_ALL")))]
 
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
@@ -19,6 +19,9 @@ each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_component_and_overlay_is_tried() -> None:
     assert {each.name for each in (K8S / "components").iterdir()} == set(COMPONENTS)
     assert {each.name for each in (K8S / "overlays").iterdir()} == set(OVERLAYS)
+    every = [*choices(every=True)]
+    assert len(every) == len(set(every)) == 1062
+    assert {name for chosen in CHOICES for name in chosen} == set(COMPONENTS)
 
 
 @each_overlay
@@ -35,7 +38,7 @@ def test_the_operators_objects_are_valid(overlay: str) -> None:
             check(each)
 
 
-@pytest.mark.parametrize("components", [*subsets(_SIZES)], ids=lambda names: "+".join(names) or "base")
+@pytest.mark.parametrize("components", CHOICES, ids=lambda names: "+".join(names) or "base")
 def test_every_combination_builds_and_is_valid(components: tuple[str, ...]) -> None:
     objects = combined(components)
     for each in objects:

@@ -11,7 +11,7 @@ each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 _BROKER = {"strimzi.io/cluster": "veil", "strimzi.io/kind": "Kafka", "strimzi.io/broker-role": "true"}
 _BROWSERS = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}
-_PORTS = (443, 554, 8000, 8001, 8002, 8080, 9090, 9091, 9092, 9093, 9100)
+_PORTS = (443, 554, 8000, 8001, 8002, 8080, 8090, 9090, 9091, 9092, 9093, 9100)
 
 
 def selects(selector: Object, labels: dict[str, str]) -> bool:
@@ -37,16 +37,14 @@ def passes(rule: Object, side: str, labels: dict[str, str], port: int) -> bool:
 
 
 @each_overlay
-def test_i4_pods_reach_brokers_and_triton_and_no_other_pod(overlay: str) -> None:
+def test_i4_pods_reach_brokers_triton_and_disclosure_and_no_other_pod(overlay: str) -> None:
     objects = built(overlay)
     pods = {name: pod_of(each)["metadata"]["labels"] for name, each in workloads(objects).items()}
-    triton = {"triton": "inference"} if "triton" in pods else {}
+    served = {("inference", "triton", 8001), ("console", "disclosure", 8090)}
     for (source, labels), (target, others) in product(pods.items(), {**pods, "broker": _BROKER}.items()):
         for port in _PORTS:
             out = any(passes(rule, "to", others, port) for rule in rules(objects, labels, "egress"))
-            wanted = (target == "broker" and port == 9093 and source != "triton") or (
-                triton.get(target) == source and port == 8001
-            )
+            wanted = (target == "broker" and port == 9093 and source != "triton") or (source, target, port) in served
             # Either side alone is enough. The broker's own is Strimzi's.
             assert out == wanted, f"{source} → {target}:{port}"
             if target != "broker":
@@ -56,7 +54,7 @@ def test_i4_pods_reach_brokers_and_triton_and_no_other_pod(overlay: str) -> None
 
 @each_overlay
 def test_i4_only_who_has_to_reaches_beyond_the_cluster(overlay: str) -> None:
-    """Each its own network: cameras; store and index of the vault; databases of console and statistics."""
+    """Each its own network: cameras; store and index of the vault; databases of accounts, statistics and requests."""
     objects = built(overlay)
     who: dict[str, set[str]] = {}
     for name, workload in workloads(objects).items():
@@ -67,7 +65,8 @@ def test_i4_only_who_has_to_reaches_beyond_the_cluster(overlay: str) -> None:
             who.setdefault(block, set()).add(name)
     # Each overlay names its own networks.
     assert "192.0.2.0/24" not in who
-    beyond = [{"decoder"}] if overlay != "originals" else [{"console", "insight"}, {"decoder"}, {"vault"}]
+    originals = [{"console", "disclosure", "insight"}, {"decoder"}, {"disclosure", "vault"}]
+    beyond = originals if overlay == "originals" else [{"decoder"}]
     assert sorted(who.values(), key=sorted) == beyond
 
 

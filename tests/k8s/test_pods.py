@@ -23,7 +23,7 @@ from tests.support.manifests import (
 
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 _SETTLING_S = 5
-_PIXELS = {"decoder", "inference", "renderer", "renderer-encoder", "vault"}
+_PIXELS = {"decoder", "inference", "renderer", "renderer-encoder", "vault", "disclosure"}
 
 
 def secrets_of(workload: Object) -> set[str]:
@@ -71,11 +71,27 @@ def test_the_namespace_takes_the_pods_that_strimzi_makes(overlay: str) -> None:
 
 
 @each_overlay
+def test_pods_of_a_workload_are_spread_over_nodes(overlay: str) -> None:
+    for workload in workloads(built(overlay)).values():
+        labels = pod_of(workload)["metadata"]["labels"]
+        (spread,) = (
+            each
+            for each in pod_of(workload)["spec"]["topologySpreadConstraints"]
+            if each["topologyKey"] == "kubernetes.io/hostname"
+        )
+        # A selector that its own pods don't meet spreads nothing.
+        assert spread["labelSelector"]["matchLabels"].items() <= labels.items()
+        assert "app.kubernetes.io/name" in {*spread["labelSelector"]["matchLabels"], *spread.get("matchLabelKeys", ())}
+
+
+@each_overlay
 def test_i3_what_a_pod_writes_stays_in_memory(overlay: str) -> None:
     for name, workload in workloads(built(overlay)).items():
         for volume in pod_of(workload)["spec"]["volumes"]:
             kind = next(key for key in volume if key != "name")
-            assert kind in {"secret", "configMap", "emptyDir"}
+            # What is to be handed over outlasts the pod, on an encrypted disk: test_disclosure.py.
+            kept = {"persistentVolumeClaim"} if name == "disclosure" else set()
+            assert kind in {"secret", "configMap", "emptyDir"} | kept
             # Models are no pictures.
             if kind == "emptyDir" and (name, volume["name"]) != ("triton", "models"):
                 assert volume["emptyDir"]["medium"] == "Memory"
@@ -149,12 +165,12 @@ def test_every_volume_mounted_and_every_map_named_is_there(overlay: str) -> None
 def test_every_stage_can_have_any_number_of_pods_up_to_one_less_than_there_are_partitions(overlay: str) -> None:
     """A pod has no number of its own, decoders neither; the one that an update starts first gets partitions too.
 
-    But for the vault: what one has left half written, that very one clears away.
+    But for the vault: what one has left half written, that very one clears away. Disclosure has one pod.
     """
     objects = built(overlay)
     for name, workload in stages(objects).items():
         assert workload["kind"] == ("StatefulSet" if name == "vault" else "Deployment")
-        if name != "vault":
+        if name not in ("vault", "disclosure"):
             assert workload["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
         settings = environment_of(workload, objects)
         assert workload["spec"].get("replicas", 1) < int(settings["VEIL_KAFKA_PARTITIONS"]), name
@@ -167,20 +183,33 @@ def test_the_lease_of_a_decoder_is_as_short_as_brokers_allow(overlay: str) -> No
     assert float(settings["VEIL_KAFKA_SESSION_TIMEOUT_S"]) == least
 
 
-def test_originals_adds_vault_and_console_to_production_and_nothing_else() -> None:
+def test_originals_adds_vault_console_and_disclosure_to_production_and_nothing_else() -> None:
     production, originals = (workloads(built(overlay)) for overlay in ("production", "originals"))
-    assert set(originals) - set(production) == {"vault", "console", "insight"}
-    settings = {name: environment_of(originals[name], built("originals")) for name in ("vault", "console", "insight")}
+    added = {"vault", "console", "insight", "disclosure"}
+    assert set(originals) - set(production) == added
+    settings = {name: environment_of(originals[name], built("originals")) for name in added}
     assert settings["vault"]["VEIL_VAULT_STORE"].startswith("s3://")
     # Nobody's addresses are a component's only.
     databases = {
         settings["vault"]["VEIL_VAULT_INDEX"],
         settings["console"]["VEIL_ACCOUNTS_DATABASE"],
         settings["insight"]["VEIL_INSIGHT_DATABASE"],
+        settings["disclosure"]["VEIL_DISCLOSURE_DATABASE"],
     }
-    assert len(databases) == 3
+    assert len(databases) == 4
     assert all("postgres.site.internal" in each for each in databases)
-    assert settings["console"]["VEIL_INSIGHT_DATABASE"] == settings["insight"]["VEIL_INSIGHT_DATABASE"]
+    # Who works on requests has an account of the console's, and opens what the vault keeps.
+    for name, other, prefix in (
+        ("console", "insight", "VEIL_INSIGHT_"),
+        ("disclosure", "console", "VEIL_ACCOUNTS_"),
+        ("disclosure", "vault", "VEIL_VAULT_"),
+    ):
+        mine, others = (
+            {key: value for key, value in settings[each].items() if key.startswith(prefix)} for each in (name, other)
+        )
+        mine.pop("VEIL_VAULT_WRITER", None)
+        assert mine
+        assert mine == others
     (site,) = (
         each["data"]["site.yaml"] for name, each in of_kind(built("originals"), "ConfigMap").items() if "site" in name
     )

@@ -71,6 +71,6 @@ def test_i4_it_reaches_brokers_its_index_and_its_store_and_nobody_else_does() ->
     }
     assert chosen == {"nothing", "dns", "kafka", "metrics", "vault"}
     for name, stage in stages(OBJECTS).items():
-        assert ("veil.io/vault" in pod_of(stage)["metadata"]["labels"]) == (name == "vault")
+        assert ("veil.io/originals" in pod_of(stage)["metadata"]["labels"]) == (name == "vault")
     ports = [port["port"] for rule in policies["vault"]["spec"]["egress"] for port in rule["ports"]]
     assert ports == [5432, 443]

@@ -26,9 +26,12 @@ COMPONENTS = (
     "monitoring",
     "vault",
     "console",
+    "disclosure",
     "fused",
     "zones",
 )
+# What shares the stores of others can't be without them.
+NEEDS = {"disclosure": ("vault", "console")}
 
 Object = dict[str, Any]
 
@@ -44,19 +47,32 @@ def combined(components: tuple[str, ...]) -> tuple[Object, ...]:
     """The objects of the base with these components."""
     with tempfile.TemporaryDirectory() as scratch:
         up = os.path.relpath(K8S, Path(scratch).resolve())
+        # What overlays make themselves.
+        maps = [{"name": "site", "literals": ["site.yaml="]}, {"name": "disclosure-policies"}]
         kustomization = {
             "resources": [f"{up}/base"],
             "components": [f"{up}/components/{name}" for name in components],
-            "configMapGenerator": [{"name": "site", "literals": ["site.yaml="]}],
+            "configMapGenerator": maps if "disclosure" in components else maps[:1],
         }
         (Path(scratch) / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
         return tuple(_build(Path(scratch)))
 
 
-def subsets(sizes: Iterable[int]) -> Iterator[tuple[str, ...]]:
-    """Every choice of as many components as `sizes` say."""
-    for size in sizes:
-        yield from combinations(COMPONENTS, size)
+def choices(*, every: bool) -> Iterator[tuple[str, ...]]:
+    """Choices of components that can be made: none, each by itself, and all.
+
+    With `every` these are all that there are, but for those that need others: with what they need, and none, each, any
+    two and all of the rest. A component meets another only where one changes what the other brings.
+    """
+    free = [name for name in COMPONENTS if name not in NEEDS]
+    for size in range(len(free) + 1) if every else (0, 1):
+        yield from combinations(free, size)
+    for name, needs in NEEDS.items():
+        rest = [each for each in free if each not in needs]
+        for size in range(3) if every else (0,):
+            for more in combinations(rest, size):
+                yield tuple(each for each in COMPONENTS if each in (name, *needs, *more))
+    yield COMPONENTS
 
 
 def of_kind(objects: Iterable[Object], *kinds: str) -> dict[str, Object]:

@@ -49,6 +49,7 @@ def check(kubectl: Kubectl, overlay: str) -> Iterator[str]:
     kubectl.apply(manifests)
     yield f"{len(objects)} objects applied"
     _scale_as_keda_would(kubectl, objects)
+    volumes = _give_disks_as_storage_would(kubectl, objects)
     yield _runs(kubectl)
     # Before anything is moved: what comes back while a zone takes no pods goes where it can.
     spread = _spread_over_zones(objects)
@@ -66,6 +67,8 @@ def check(kubectl: Kubectl, overlay: str) -> Iterator[str]:
         yield _outlives_a_zone(kubectl)
         yield _takes_gpus_where_they_are(kubectl)
     kubectl.run("delete", "namespace", NAMESPACE, timeout_s=_DRAIN_S)
+    if volumes:
+        kubectl.run("delete", "persistentvolumes", *volumes, timeout_s=_DRAIN_S)
 
 
 def _scale_as_keda_would(kubectl: Kubectl, objects: Sequence[Object]) -> None:
@@ -74,6 +77,28 @@ def _scale_as_keda_would(kubectl: Kubectl, objects: Sequence[Object]) -> None:
         target = each["spec"]["scaleTargetRef"]
         count = each["spec"]["minReplicaCount"]
         kubectl.run("scale", f"{target['kind'].lower()}/{target['name']}", f"--replicas={count}", _IN)
+
+
+def _give_disks_as_storage_would(kubectl: Kubectl, objects: Sequence[Object]) -> list[str]:
+    """No storage is here: each claim is given a volume of its class by hand. Returns their names."""
+    claims = _of(objects, "PersistentVolumeClaim")
+    for each in claims:
+        volume = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": each["metadata"]["name"]},
+            "spec": {
+                "claimRef": {"namespace": NAMESPACE, "name": each["metadata"]["name"]},
+                "storageClassName": each["spec"]["storageClassName"],
+                "accessModes": each["spec"]["accessModes"],
+                "capacity": each["spec"]["resources"]["requests"],
+                "persistentVolumeReclaimPolicy": "Retain",
+                # Nothing is ever mounted on a node that is played.
+                "hostPath": {"path": "/nowhere"},
+            },
+        }
+        kubectl.run("create", "--filename=-", given=volume)
+    return [each["metadata"]["name"] for each in claims]
 
 
 def _runs(kubectl: Kubectl) -> str:
