@@ -1,9 +1,14 @@
-"""Where subjects are now, from anonymous metadata: the newest box of each track, for a few seconds."""
+"""Where subjects are, from anonymous metadata: the boxes of each track over the last seconds.
+
+What a tracker says of a moment comes before the masked picture of it, and of each track now and then only: so boxes are
+asked for by the moment at which a picture was taken, and the nearest are given.
+"""
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -17,20 +22,38 @@ READS: Topic = METADATA_TRACKS
 GROUP = "console-boxes"
 
 _TURN_S = 0.5
-# The tracker tells of a track every five seconds.
+# A tracker tells of a track every five seconds if it is not told otherwise.
 _KEPT_S = 6.0
-_BOXES_MAX = 500
+# A record of a track that ended stands for a picture a little later too: that of its last sight.
+_ENDED_US = 500_000
+_TRACKS_MAX = 500
+_BOXES_MAX = 16
+
+_Corners = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class _Box:
+@dataclass(slots=True)
+class _Track:
+    """One track: its boxes by the moments they are of (microseconds since 1970), and when it was last heard of."""
+
     kind: str
-    corners: tuple[float, float, float, float]
-    at: float
+    heard: float
+    ended: bool = False
+    boxes: deque[tuple[int, _Corners]] = field(default_factory=lambda: deque(maxlen=_BOXES_MAX))
+
+    def at(self, at_us: int | None) -> _Corners | None:
+        """Where it was then, or is now; None where it was not there."""
+        last_us, newest = self.boxes[-1]
+        if at_us is None:
+            return None if self.ended else newest
+        if self.ended and at_us > last_us + _ENDED_US:
+            return None
+        seen_us, corners = min(self.boxes, key=lambda box: abs(box[0] - at_us))
+        return corners if abs(seen_us - at_us) <= _KEPT_S * 1e6 else None
 
 
 class Boxes:
-    """The newest boxes of all cameras; one thread puts in, any may ask.
+    """The boxes of all cameras; one thread puts in, any may ask.
 
     Args:
         clock: seconds, monotonic.
@@ -39,7 +62,7 @@ class Boxes:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: dict[str, dict[tuple[int, int], _Box]] = {}
+        self._known: dict[str, dict[tuple[int, int], _Track]] = {}
 
     def read(self, feed: Feed, stop: threading.Event) -> None:
         """Reads until `stop` is set. What the bus raises passes through."""
@@ -55,16 +78,18 @@ class Boxes:
                 continue
             self._put(message.record.key, track)
 
-    def of(self, camera_id: str) -> list[dict[str, Any]]:
-        """Kind, box as shares of the picture (x1, y1, x2, y2) and age in seconds of what is there now."""
+    def of(self, camera_id: str, at_us: int | None = None) -> list[dict[str, Any]]:
+        """Kind and box as shares of the picture (x1, y1, x2, y2) of what is there.
+
+        Args:
+            camera_id: whose.
+            at_us: when the picture was taken, microseconds since 1970; None for what is there now.
+        """
         now = self._clock()
         with self._lock:
-            boxes = list(self._known.get(camera_id, {}).values())
-        return [
-            {"kind": box.kind, "box": box.corners, "age_s": round(now - box.at, 1)}
-            for box in boxes
-            if now - box.at <= _KEPT_S
-        ]
+            tracks = self._known.get(camera_id, {}).values()
+            found = [(track.kind, track.at(at_us)) for track in tracks if now - track.heard <= _KEPT_S]
+        return [{"kind": kind, "box": box} for kind, box in found if box is not None]
 
     def _put(self, camera_id: str, track: pb.TrackRecord) -> None:
         width, height = track.source_width, track.source_height
@@ -77,9 +102,13 @@ class Boxes:
         with self._lock:
             if camera_id not in self._known and len(self._known) >= CAMERAS_MAX:
                 return
-            boxes = self._known.setdefault(camera_id, {})
-            for key in [key for key, box in boxes.items() if now - box.at > _KEPT_S]:
-                del boxes[key]
-            boxes.pop((track.epoch, track.track_id), None)
-            if not track.ended and len(boxes) < _BOXES_MAX:
-                boxes[track.epoch, track.track_id] = _Box(kind, corners, now)
+            tracks = self._known.setdefault(camera_id, {})
+            for key in [key for key, known in tracks.items() if now - known.heard > _KEPT_S]:
+                del tracks[key]
+            known = tracks.get((track.epoch, track.track_id))
+            if known is None:
+                if len(tracks) >= _TRACKS_MAX:
+                    return
+                known = tracks[track.epoch, track.track_id] = _Track(kind, now)
+            known.heard, known.ended = now, track.ended
+            known.boxes.append((track.last_us, corners))

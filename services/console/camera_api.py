@@ -89,6 +89,8 @@ class ClosureOut(BaseModel):
     to_us: int
     frames: int
     why: str
+    reason: str = Field(description="The code of `why`, for pages in other languages; empty where nobody gave one.")
+    detector: str = Field(description="That the reason is about; empty where it is about none.")
 
 
 class Timeline(BaseModel):
@@ -165,7 +167,7 @@ def camera_router(
             kinds=found,
             frames=frames,
             closures=[
-                ClosureOut(from_us=each.from_us, to_us=each.to_us, frames=each.frames, why=each.why)
+                ClosureOut(from_us=each.from_us, to_us=each.to_us, frames=each.frames, **each.why.as_json())
                 for each in closures.of(camera_id)
                 if each.to_us >= start_us
             ],

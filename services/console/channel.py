@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from services.console.closures import Why
 from services.console.fragments import Part, PartKind
 
 State = Literal["waiting", "live", "closed", "lost", "ended"]
@@ -12,13 +13,16 @@ State = Literal["waiting", "live", "closed", "lost", "ended"]
 _CLOSED_FOR_S = 1.0
 
 
+_NOTHING = Why("")
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """How a camera is, since when (microseconds since 1970), and why where it is closed, lost or ended."""
 
     state: State
     since_us: int
-    why: str = ""
+    why: Why = _NOTHING
 
 
 class Channel:
@@ -41,7 +45,7 @@ class Channel:
         self._bytes = 0
         self._heard_us: int | None = None
         self._closed_us: int | None = None
-        self._why = ""
+        self._why = _NOTHING
 
     def take(self, part: Part) -> None:
         """Keeps a part for those who come."""
@@ -58,7 +62,7 @@ class Channel:
         if self._bytes > self._group_bytes:
             self._drop()
 
-    def heard(self, now_us: int, closed_why: str | None) -> bool:
+    def heard(self, now_us: int, closed_why: Why | None) -> bool:
         """A frame came, closed for a reason or open. True if the condition changed."""
         self._heard_us = now_us
         if closed_why is not None:
@@ -68,7 +72,7 @@ class Channel:
     def ended(self, now_us: int, state: Literal["lost", "ended"], why: str) -> bool:
         """The stream said that it is over. True if the condition changed."""
         self._heard_us = self._closed_us = None
-        return self._become(Condition(state, now_us, why))
+        return self._become(Condition(state, now_us, Why(why)))
 
     def look(self, now_us: int) -> bool:
         """Time has passed. True if the condition changed."""
@@ -77,13 +81,13 @@ class Channel:
     def _settle(self, now_us: int) -> bool:
         heard_us = self._heard_us or now_us
         if now_us - heard_us > self._lost_after_s * 1e6:
-            return self._become(Condition("lost", heard_us, ""))
+            return self._become(Condition("lost", heard_us))
         if self._closed_us is not None and now_us - self._closed_us <= _CLOSED_FOR_S * 1e6:
             return self._become(Condition("closed", now_us, self._why))
         return self._become(Condition("live", now_us))
 
     def _become(self, condition: Condition) -> bool:
-        if (condition.state, condition.why) == (self.condition.state, self.condition.why):
+        if condition.state == self.condition.state and condition.why.same(self.condition.why):
             return False
         if condition.state in ("lost", "ended"):
             # What is old must not be shown to those who come as if it were new.

@@ -17,6 +17,7 @@ from services.bus.interface import Message
 from services.bus.topics import VIDEO_REDACTED, Topic
 from services.console import metrics
 from services.console.channel import Channel
+from services.console.closures import Why
 from services.console.fragments import Fragmenter, Part
 from services.console.settings import ConsoleSettings
 from services.console.viewer import ViewerQueue
@@ -47,7 +48,7 @@ class _Step:
 
     camera_id: str
     parts: Sequence[Part] = ()
-    closed_why: str | None = None
+    closed_why: Why | None = None
     end: pb.EndOfStream | None = None
 
 
@@ -66,7 +67,7 @@ class Hub:
         settings: ConsoleSettings,
         cameras: Collection[str] | None = None,
         clock: Clock = now_us,
-        closed: Callable[[str, int, str], object] = lambda *_: None,
+        closed: Callable[[str, int, Why], object] = lambda *_: None,
     ) -> None:
         self._settings, self._clock, self._closed = settings, clock, closed
         self._known = None if cameras is None else frozenset(cameras)
@@ -135,7 +136,7 @@ class Hub:
         if not isinstance(item, pb.RedactedUnit):
             return None
         metrics.FRAMES.inc()
-        return _Step(record.key, fragmenter.add(item), (item.why or "closed") if item.closed else None)
+        return _Step(record.key, fragmenter.add(item), Why.of(item) if item.closed else None)
 
     def _is_known(self, camera_id: str) -> bool:
         if self._known is not None:

@@ -79,13 +79,14 @@ class Live:
         return self._described(camera_id)
 
     def still(self, camera_id: _CameraId, who: Who) -> Response:
-        """The newest keyframe of the masked video as a JPEG."""
+        """The newest keyframe of the masked video as a JPEG; X-Veil-Captured-Us says when it was taken."""
         self.check(who, (camera_id,))
-        jpeg = _still(self.hub.channels[camera_id])
-        if jpeg is None:
+        found = _still(self.hub.channels[camera_id])
+        if found is None:
             raise HTTPException(404, "There is no picture of this camera now.")
         self.note(who, (camera_id,))
-        return Response(jpeg, media_type="image/jpeg")
+        jpeg, captured_us = found
+        return Response(jpeg, media_type="image/jpeg", headers={"X-Veil-Captured-Us": str(captured_us)})
 
     async def live(self, socket: WebSocket) -> None:
         """A WebSocket that gives the video of the cameras a browser names, for as long as its session lasts."""
@@ -217,11 +218,11 @@ class _Connection:
                 return FORBIDDEN, _NOT_YOURS
 
 
-def _still(channel: Channel) -> bytes | None:
-    start, group = channel.start, channel.group
-    if start is None or not group:
+def _still(channel: Channel) -> tuple[bytes, int] | None:
+    start, keyframe = channel.start, next(iter(channel.group), None)
+    if start is None or keyframe is None:
         return None
-    with av.open(io.BytesIO(start.data + group[0].data), "r", format="mp4") as container:
+    with av.open(io.BytesIO(start.data + keyframe.data), "r", format="mp4") as container:
         picture = next(container.decode(video=0)).to_ndarray(format="bgr24")
     _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return jpeg.tobytes()
+    return jpeg.tobytes(), keyframe.captured_us

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -31,6 +31,7 @@ _DETAIL_MOST = 400
 
 _CameraId = Annotated[str, Path(min_length=1, max_length=64)]
 _Number = Annotated[int, Path(ge=1, le=999_999)]
+_AtUs = Annotated[int | None, Query(gt=0, lt=1 << 60, description="When the picture was taken; now, if left out.")]
 
 
 class Draft(BaseModel):
@@ -134,10 +135,10 @@ class Policies:
             "differences": [_shown(each) for each in differences(before, policy)] if before and policy else [],
         }
 
-    def boxes(self, camera_id: _CameraId, who: Who) -> list[dict[str, Any]]:
-        """Where subjects of the kinds that are looked for now are."""
+    def boxes(self, camera_id: _CameraId, who: Who, at_us: _AtUs = None) -> list[dict[str, Any]]:
+        """Where subjects of the kinds that are looked for are, now or when a picture was taken."""
         self._source(who, camera_id)
-        return self._boxes.of(camera_id)
+        return self._boxes.of(camera_id, at_us)
 
     def history(self, camera_id: _CameraId, who: Who) -> list[dict[str, Any]]:
         """The newest changes, the newest first."""

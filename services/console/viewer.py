@@ -182,4 +182,9 @@ class ViewerQueue:
 
 def condition_of(camera_id: str, condition: Condition) -> dict[str, Any]:
     """A camera's condition as JSON."""
-    return {"camera": camera_id, "state": condition.state, "since_us": condition.since_us, "why": condition.why}
+    return {
+        "camera": camera_id,
+        "state": condition.state,
+        "since_us": condition.since_us,
+        **condition.why.as_json(),
+    }

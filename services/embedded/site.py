@@ -18,11 +18,13 @@ from services.inference.load import load_detectors
 from services.policy.site import Site
 from services.runtime.health import HealthServer
 from services.runtime.stage import Stage
+from services.tracker.settings import TrackerSettings
 
 Beside = Callable[[Bus], AbstractContextManager[object]]
 """Joins the line's bus before the line starts."""
 
 _TURN_S = 0.2
+_WATCHED_EVERY_S = 1.0
 _STOP_S = 20.0
 # A live picture that waited longer than this for a detector is of no use to anybody.
 _DETECTOR_TIMEOUT_S = 2.0
@@ -59,7 +61,10 @@ def run_site(
             raise RunError(f"camera {camera.id} has no outputs: say where its masked pictures go", ExitCode.USAGE)
     found = detectors if detectors is not None else _detectors(site, models_dir)
     keeping = None if vault is None else _vault(site, vault)
-    parts = embedded_line(cameras_of(site), site.book, targets, found, _DETECTOR_TIMEOUT_S, vault=keeping)
+    tracking = None if beside is None else _watched()
+    parts = embedded_line(
+        cameras_of(site), site.book, targets, found, _DETECTOR_TIMEOUT_S, vault=keeping, tracking=tracking
+    )
     try:
         health = nullcontext() if health_port is None else closing(HealthServer(parts.line.heartbeats, health_port))
         with health, nullcontext() if beside is None else beside(parts.bus):
@@ -76,6 +81,14 @@ def run_site(
     for failures, code in ((parts.decoder.failures, ExitCode.INPUT), (parts.encoder.failures, ExitCode.OUTPUT)):
         if failures:
             raise RunError("; ".join(f"camera {camera}: {why}" for camera, why in sorted(failures.items())), code)
+
+
+def _watched() -> TrackerSettings:
+    """Of a tracker that people look at: it tells of a track every second, unless the environment says otherwise."""
+    settings = TrackerSettings()
+    if "track_record_every_s" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"track_record_every_s": _WATCHED_EVERY_S})
 
 
 def _vault(site: Site, folder: Path) -> Stage:

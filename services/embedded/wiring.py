@@ -92,6 +92,7 @@ def embedded_line(
     detector_timeout_s: float,
     listener: Listener | None = None,
     vault: Stage | None = None,
+    tracking: TrackerSettings | None = None,
 ) -> EmbeddedLine:
     """The whole line in one process, not started yet.
 
@@ -103,9 +104,10 @@ def embedded_line(
         detector_timeout_s: deadline of one detector call; a file can wait longer than a live camera.
         listener: reads along.
         vault: keeps originals.
+        tracking: settings of the tracker, those of the environment if left out.
     """
     inference = InferenceStage(InferenceSettings(timeout_s=detector_timeout_s, in_flight_mb=_DETECT_MB), detectors)
-    between: tuple[Stage, ...] = (inference, TrackerStage(TrackerSettings(), policies))
+    between: tuple[Stage, ...] = (inference, TrackerStage(tracking or TrackerSettings(), policies))
     readers = _with(_READERS, listener)
     if vault is not None:
         between = (*between, vault)

@@ -144,6 +144,8 @@ class Epoch:
         unit.time_base_num, unit.time_base_den = self._time_base.numerator, self._time_base.denominator
         unit.width, unit.height = encoder.width, encoder.height
         unit.closed, unit.why, unit.captured_us = frame.closed, frame.why, frame.captured_us
+        if frame.HasField("closing"):
+            unit.closing.CopyFrom(frame.closing)
         unit.masks.extend(frame.masks)
         unit.trace.extend(frame.trace)
 

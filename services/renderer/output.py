@@ -58,6 +58,7 @@ class FrameWriter:
             full_range=stream.full_range,
             closed=closure is not None,
             why="" if closure is None else closure.why,
+            closing=None if closure is None else closure.closing,
             masks=[pb.MaskCount(kind=kind, count=count) for kind, count in sorted(shown.masks.items())],
             captured_us=frame.captured_us,
             frame_rate=stream.frame_rate,

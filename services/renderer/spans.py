@@ -20,6 +20,7 @@ _TRACKS_MAX = 10_000
 
 _WHY_MAX = 300
 """Characters: a reason is one sentence."""
+_DETECTOR_MAX = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +37,7 @@ class Span:
         tracks: track ids, n of them.
         modes: how each is masked, n of them; None for the policy's way.
         trace: of the look that completed it, from inference on.
+        closing: why it is not complete, as a code; empty where nobody said.
     """
 
     first_seq: int
@@ -51,6 +53,7 @@ class Span:
     modes: tuple[str | None, ...]
     position: Position
     trace: tuple[pb.Hop, ...]
+    closing: pb.Closing
 
     @classmethod
     def read(cls, span: pb.RedactionSpan, position: Position) -> "Span":
@@ -74,6 +77,7 @@ class Span:
             modes=tuple(track.mode or None for track in tracks),
             position=position,
             trace=since_inference(copied(span.trace)),
+            closing=pb.Closing(reason=span.closing.reason, detector=span.closing.detector[:_DETECTOR_MAX]),
         )
 
     def progress(self, seq: int) -> float:

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from services.renderer.rules import Rules
 from services.renderer.spans import Span
+from services.schema import pb
 
 
 class Reason(StrEnum):
@@ -42,17 +43,35 @@ SENTENCES = {
 }
 
 
+CODES = {
+    Reason.NO_POLICY: pb.Closing.NO_POLICY,
+    Reason.NO_SPAN: pb.Closing.NO_SPAN,
+    Reason.DEADLINE: pb.Closing.SPAN_LATE,
+    Reason.REDACTIONS_ENDED: pb.Closing.SPANS_ENDED,
+    Reason.INVALID_SPAN: pb.Closing.SPAN_INVALID,
+    Reason.INCOMPLETE: pb.Closing.REASON_UNSPECIFIED,
+    Reason.OTHER_POLICY: pb.Closing.OTHER_POLICY,
+    Reason.NO_PICTURE: pb.Closing.NO_PICTURE,
+    Reason.SEALED: pb.Closing.SEALED,
+    Reason.CORRUPT: pb.Closing.CORRUPT,
+    Reason.WRONG_SIZE: pb.Closing.WRONG_SIZE,
+    Reason.OVERFLOW: pb.Closing.OVERFLOW,
+    Reason.MASK_FAILED: pb.Closing.MASK_FAILED,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """A frame stays closed, and why, in one sentence."""
+    """A frame stays closed, and why: for metrics, in one sentence, and as the code that goes out."""
 
     reason: Reason
     why: str
+    closing: pb.Closing
 
     @classmethod
     def of(cls, reason: Reason) -> "Closure":
         """The closure with the reason's own sentence."""
-        return cls(reason, SENTENCES[reason])
+        return cls(reason, SENTENCES[reason], pb.Closing(reason=CODES[reason]))
 
 
 def judge(span: Span | None, rules: Rules) -> Closure | None:
@@ -62,7 +81,7 @@ def judge(span: Span | None, rules: Rules) -> Closure | None:
     if not span.valid:
         return Closure.of(Reason.INVALID_SPAN)
     if not span.complete:
-        return Closure(Reason.INCOMPLETE, span.why or SENTENCES[Reason.INCOMPLETE])
+        return Closure(Reason.INCOMPLETE, span.why or SENTENCES[Reason.INCOMPLETE], span.closing)
     if span.policy != rules.label:
         return Closure.of(Reason.OTHER_POLICY)
     return None

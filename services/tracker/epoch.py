@@ -14,6 +14,7 @@ from services.runtime.stage import Emission
 from services.schema import pb
 from services.tracker import metrics
 from services.tracker.clock import FrameClock
+from services.tracker.faults import Fault
 from services.tracker.follower import Follower
 from services.tracker.look import Look, read_look
 from services.tracker.motion import Reach
@@ -90,7 +91,11 @@ class Epoch:
         if rules is not None and self._rules is not None and rules.sight != self._rules.sight:
             self._changed_at = message.seq
         self._rules = rules or self._rules
-        broken = self._advance(message) if self._looks else self._begin(message)
+        broken = None
+        if self._looks:
+            broken = self._advance(message)
+        else:
+            self._begin(message)
         now = self._clock.seconds
         ages = {name: now - ran_s for name, ran_s in self._ran_s.items()}
         look = read_look(message, now, rules, broken, ages, self._settings.boxes_max)
@@ -143,37 +148,37 @@ class Epoch:
         """First frame for which all that is still held was looked for under the policy whose label spans carry now."""
         return self._changed_at + self._replay_frames if self._changed_at is not None else 0.0
 
-    def _begin(self, message: pb.Detections) -> str:
+    def _begin(self, message: pb.Detections) -> None:
         """Answers for the frames before the first look that is known."""
         if message.has_previous:
             self._resumed_at = message.seq
         if message.seq > 0:
-            self._publish_span(message.seq, [], f"The first look that is known is at frame {message.seq}.")
-        return ""
+            late = Fault(pb.Closing.LOOK_LOST, f"The first look that is known is at frame {message.seq}.")
+            self._publish_span(message.seq, [], late)
 
-    def _advance(self, message: pb.Detections) -> str:
-        """Moves the clock on; says why the frames since the look before are not known, empty if they are."""
+    def _advance(self, message: pb.Detections) -> Fault | None:
+        """Moves the clock on; says why the frames since the look before are not known, None if they are."""
         last = self._looks[-1].seq
         seconds = self._clock.advance(message)
         if not message.has_previous or message.previous_seq != last:
             metrics.GAPS.inc()
-            return f"What was seen between frames {last} and {message.seq} was lost."
+            return Fault(pb.Closing.LOOK_LOST, f"What was seen between frames {last} and {message.seq} was lost.")
         return self._gap(last, message.seq, seconds)
 
-    def _gap(self, last: int, end: int, seconds: float) -> str:
-        """Why the stretch from a look to the next is too long, empty if it is not."""
+    def _gap(self, last: int, end: int, seconds: float) -> Fault | None:
+        """Why the stretch from a look to the next is too long, None if it is not."""
         if self._rules is None or end - last <= 1:
-            return ""
+            return None
         if seconds <= self._rules.policy.detection.gap_max_s + 1 / self._clock.rate:
-            return ""
+            return None
         metrics.GAPS.inc()
-        return f"No look for {seconds:.2f} s from frame {last} on."
+        return Fault(pb.Closing.LOOK_TOO_LATE, f"No look for {seconds:.2f} s from frame {last} on.")
 
-    def _gap_at_end(self, last: int, end: int) -> str:
+    def _gap_at_end(self, last: int, end: int) -> Fault | None:
         """The same for the last frames: the decoder would have made another look, which must then be lost."""
         if self._rules is not None and end - last > self._rules.policy.detection.every_max:
             metrics.GAPS.inc()
-            return f"No look in the last {end - last} frames."
+            return Fault(pb.Closing.LOOK_LOST, f"No look in the last {end - last} frames.")
         return self._gap(last, end, (end - last) / self._clock.rate)
 
     def _due(self) -> bool:
@@ -183,7 +188,7 @@ class Epoch:
         enough = self._looks[-1].seq - self._looks[0].seq >= ahead - 0.5
         return enough or len(self._looks) > self._settings.looks_max
 
-    def _emit(self, end: int, broken: str) -> None:
+    def _emit(self, end: int, broken: Fault | None) -> None:
         """Publishes the span from the oldest look to the one before frame `end`, and drops that look."""
         first = self._looks.popleft()
         second = self._looks[0] if self._looks else None
@@ -194,8 +199,8 @@ class Epoch:
             frame_left("tracker", self.camera_id, first.captured_us, self._wall())
         self._follower.forget(end, max((reach.hold for reach in reaches.values()), default=0.0))
 
-    def _publish_span(self, end: int, tracks: list[pb.TrackSegment], why: str) -> None:
-        coverage = pb.INCOMPLETE if why else pb.COMPLETE
+    def _publish_span(self, end: int, tracks: list[pb.TrackSegment], why: Fault | None) -> None:
+        coverage = pb.COMPLETE if why is None else pb.INCOMPLETE
         span = pb.RedactionSpan(
             camera_id=self.camera_id,
             epoch=self.number,
@@ -203,14 +208,15 @@ class Epoch:
             last_seq=end - 1,
             tracks=tracks,
             coverage=coverage,
-            why=why,
+            why="" if why is None else why.sentence,
+            closing=None if why is None else why.closing,
             policy=self._rules.label if self._rules is not None else "",
             trace=self._trace,
         )
         span.trace[-1].sent_us = self._wall()
         self._publish(REDACTIONS, pb.RedactionsMessage(span=span))
-        self._statistics.emitted(end - self._next, complete=not why)
-        metrics.SPANS.labels("incomplete" if why else "complete").inc()
+        self._statistics.emitted(end - self._next, complete=why is None)
+        metrics.SPANS.labels("complete" if why is None else "incomplete").inc()
         self._next = end
 
     def _publish(self, topic: Topic, message: Message) -> None:
@@ -255,6 +261,7 @@ def unseen(end: pb.EndOfStream) -> list[Record]:
             last_seq=end.frames - 1,
             coverage=pb.INCOMPLETE,
             why="Nobody looked at this stream.",
+            closing=pb.Closing(reason=pb.Closing.UNSEEN),
         )
         metrics.SPANS.labels("incomplete").inc()
         records.append(Record(REDACTIONS, end.camera_id, pb.RedactionsMessage(span=span).SerializeToString()))

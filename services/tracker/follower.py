@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from services.schema import pb
 from services.tracker import metrics
 from services.tracker.association import gate, match
+from services.tracker.faults import Fault
 from services.tracker.look import Candidates, Look
 from services.tracker.motion import Box, Track
 from services.tracker.rules import KindRules
@@ -95,7 +96,7 @@ class Follower:
         seen += again
         for number, (x, y, w, h, score) in enumerate(strong_left):
             if len(self) >= self._tracks_max:
-                look.overflow = f"More than {self._tracks_max} tracks at frame {look.seq}."
+                look.overflow = Fault(pb.Closing.TOO_MANY, f"More than {self._tracks_max} tracks at frame {look.seq}.")
                 break
             track_id = self._id(rules.kind, look.seq, number)
             track = Track(track_id, rules.kind, look.seq, Box(x, y, w, h), score, resumed=resuming)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from services.policy.model import AT_DECODER
 from services.schema import pb
+from services.tracker.faults import Fault
 from services.tracker.rules import Rules
 
 Candidate = list[float]
@@ -25,12 +26,17 @@ _AGE_SLACK_S = 0.2
 _HEAD_OF_HEIGHT, _HEAD_OF_WIDTH, _HEAD_MOST, _HEAD_ABOVE = 0.22, 0.45, 0.5, 0.1
 """Of a person's box: the head's height, at least and at most, and how much of it may lie above the box."""
 
-_STATUS = {
-    pb.DetectorResult.FAILED: "failed",
-    pb.DetectorResult.TIMED_OUT: "timed out",
-    pb.DetectorResult.SKIPPED: "was skipped",
+_Missed = tuple[pb.Closing.Reason, str]
+"""What became of a detector instead of a result: the code, and the end of a sentence that begins with its name."""
+
+_FAILED: _Missed = (pb.Closing.DETECTOR_FAILED, "failed")
+_STATUS: Mapping[pb.DetectorResult.Status, _Missed] = {
+    pb.DetectorResult.FAILED: _FAILED,
+    pb.DetectorResult.TIMED_OUT: (pb.Closing.DETECTOR_LATE, "timed out"),
+    pb.DetectorResult.SKIPPED: (pb.Closing.DETECTOR_SKIPPED, "was skipped"),
 }
-_LEARNING = "was still learning the background"
+_LEARNING: _Missed = (pb.Closing.DETECTOR_LEARNING, "was still learning the background")
+_SILENT: _Missed = (pb.Closing.DETECTOR_SILENT, "gave no result")
 
 
 @dataclass(slots=True)
@@ -44,10 +50,10 @@ class Look:
         ran: detectors whose result can be relied on.
         faults: detector → what became of it instead.
         found: candidates by kind, from detectors that ran.
-        broken: why the frames since the look before are not known, empty if they are.
+        broken: why the frames since the look before are not known, None if they are.
         ages: detector → seconds since it last ran, up to this look.
         spare: candidates by kind that belong to no track and may yet be the past of one.
-        overflow: why not everything found here is followed, empty if it is.
+        overflow: why not everything found here is followed, None if it is.
     """
 
     seq: int
@@ -55,20 +61,21 @@ class Look:
     captured_us: int
     rules: Rules | None
     ran: frozenset[str]
-    faults: Mapping[str, str]
+    faults: Mapping[str, _Missed]
     found: Mapping[int, Candidates]
-    broken: str
+    broken: Fault | None
     ages: Mapping[str, float]
     spare: dict[int, Candidates] = field(default_factory=dict)
-    overflow: str = ""
+    overflow: Fault | None = None
 
-    def fault(self, rules: Rules) -> str:
-        """Why the frames next to this look are not covered under `rules`, empty if they are."""
+    def fault(self, rules: Rules) -> Fault | None:
+        """Why the frames next to this look are not covered under `rules`, None if they are."""
         for name, longest_s in rules.detectors.items():
             missed = name in self.faults or longest_s == 0
             recent = not missed and self.ages.get(name, math.inf) <= longest_s + _AGE_SLACK_S
             if name not in self.ran and not recent:
-                return f"Detector {name} {self.faults.get(name, 'gave no result')} at frame {self.seq}."
+                reason, ending = self.faults.get(name, _SILENT)
+                return Fault(reason, f"Detector {name} {ending} at frame {self.seq}.", name)
         return self.overflow
 
 
@@ -76,7 +83,7 @@ def read_look(
     message: pb.Detections,
     seconds: float,
     rules: Rules | None,
-    broken: str,
+    broken: Fault | None,
     ages: Mapping[str, float],
     boxes_max: int,
 ) -> Look:
@@ -85,21 +92,21 @@ def read_look(
     `ages` holds, for each detector that ran before, the seconds since it did.
     """
     ran: set[str] = set()
-    faults: dict[str, str] = {}
+    faults: dict[str, _Missed] = {}
     found: dict[int, Candidates] = {}
     for result in message.results:
         name = result.detector
         if result.status != pb.DetectorResult.RAN:
             learns = name in AT_DECODER and result.status == pb.DetectorResult.SKIPPED
-            faults[name] = _LEARNING if learns else _STATUS.get(result.status, "failed")
+            faults[name] = _LEARNING if learns else _STATUS.get(result.status, _FAILED)
             continue
         if fault := _check_lengths(result.boxes, boxes_max):
-            faults[name] = fault
+            faults[name] = pb.Closing.DETECTOR_INVALID, fault
             continue
         xyxy = np.array(result.boxes.xyxy, np.float64)
         score = np.array(result.boxes.score, np.float64)
         if fault := _check_values(xyxy, score, message.source_width, message.source_height):
-            faults[name] = fault
+            faults[name] = pb.Closing.DETECTOR_INVALID, fault
             continue
         ran.add(name)
         for value, row in zip(result.boxes.kind, _centred(xyxy.reshape(-1, 4), score), strict=True):

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Mapping
 
 from services.schema import pb
+from services.tracker.faults import Fault
 from services.tracker.look import Look
 from services.tracker.motion import XYXY, Reach, Track
 
 
-def why_incomplete(first: Look, second: Look | None, broken: str, warm_from: float, settled_from: float = 0.0) -> str:
-    """Why the frames from one look to the next (None: to the end of the stream) are not covered; empty if they are.
+def why_incomplete(
+    first: Look, second: Look | None, broken: Fault | None, warm_from: float, settled_from: float = 0.0
+) -> Fault | None:
+    """Why the frames from one look to the next (None: to the end of the stream) are not covered; None if they are.
 
     Both looks must have had every detector that the policy of either asks for: a subject that is only in the picture
     between them is seen by neither, and one that is at either end is seen there.
@@ -23,7 +26,7 @@ def why_incomplete(first: Look, second: Look | None, broken: str, warm_from: flo
     looks = (first,) if second is None else (first, second)
     for look in looks:
         if look.rules is None:
-            return "No policy could be read for this camera."
+            return Fault(pb.Closing.NO_POLICY, "No policy could be read for this camera.")
     for rules in {look.rules.label: look.rules for look in looks if look.rules is not None}.values():
         for look in looks:
             if fault := look.fault(rules):
@@ -31,10 +34,12 @@ def why_incomplete(first: Look, second: Look | None, broken: str, warm_from: flo
     if broken:
         return broken
     if first.seq < warm_from:
-        return "The tracker started in mid-stream and does not know what was there before."
+        return Fault(pb.Closing.RESTARTED, "The tracker started in mid-stream and does not know what was there before.")
     if first.seq < settled_from:
-        return "The policy has just changed, and nobody looked for what it masks before."
-    return ""
+        return Fault(
+            pb.Closing.POLICY_CHANGED, "The policy has just changed, and nobody looked for what it masks before."
+        )
+    return None
 
 
 def segments(

@@ -12,6 +12,7 @@ from websockets.sync.client import ClientConnection
 from services.bus.interface import Record
 from services.bus.memory import MemoryBus
 from services.bus.topics import VIDEO_REDACTED
+from services.console.closures import Why
 from services.console.feeds import MemoryFeed
 from services.console.fragments import PartKind
 from services.console.hub import Hub
@@ -62,8 +63,10 @@ def test_a_camera_goes_from_waiting_to_live_to_closed_to_lost(running: Console) 
         words_until(socket, "live")
         for unit in made[5:]:
             unit.closed, unit.why = True, "Detector face failed."
+            unit.closing.reason, unit.closing.detector = pb.Closing.DETECTOR_FAILED, "face"
         running.show(made[5:])
-        assert words_until(socket, "closed")["why"] == "Detector face failed."
+        told = words_until(socket, "closed")
+        assert (told["why"], told["reason"], told["detector"]) == ("Detector face failed.", "detector_failed", "face")
         words_until(socket, "lost")
         running.show([pb.EndOfStream(camera_id="gate", epoch=1, frames=12, reason=pb.EndOfStream.FINISHED)])
         words_until(socket, "ended")
@@ -112,3 +115,12 @@ def test_i7_the_line_does_not_wait_for_a_console_whose_loop_is_stuck(monkeypatch
     stop.set()
     reading.join()
     feed.close()
+
+
+def test_a_code_that_this_version_does_not_know_is_left_to_the_sentence() -> None:
+    unit = pb.RedactedUnit(closed=True, why="Because.", closing=pb.Closing(detector="x" * 1000))
+    assert Why.of(unit) == Why("Because.")
+    unit.closing.reason = 999  # type: ignore[assignment]
+    assert Why.of(unit) == Why("Because.")
+    unit.why = "x" * 1000
+    assert len(Why.of(unit).sentence) == 300

@@ -265,6 +265,33 @@ def test_boxes_are_the_newest_of_each_track_for_a_few_seconds(desk: Desk) -> Non
     assert boxes.of("hall") == []
 
 
+def test_boxes_are_those_of_the_moment_at_which_a_picture_was_taken() -> None:
+    boxes, second = Boxes(lambda: 0.0), 1_000_000
+
+    def saw(left: float, at_s: float, *, track: int = 1, ended: bool = False) -> None:
+        record = pb.TrackRecord(
+            camera_id="hall", epoch=1, track_id=track, kind=pb.KIND_FACE, box=[left, 0, left + 10, 10],
+            source_width=100, source_height=100, last_us=round((100 + at_s) * second), ended=ended,
+        )  # fmt: skip
+        value = Record(METADATA_TRACKS, "hall", record.SerializeToString())
+        boxes.take([Message(value, Position(TopicPartition("metadata.tracks", 0), 0), 0)])
+
+    for at_s in range(5):
+        saw(10 * at_s, at_s)
+    saw(70, 2, track=2, ended=True)
+
+    def at(seconds: float) -> set[float]:
+        return {each["box"][0] for each in boxes.of("hall", round((100 + seconds) * second))}
+
+    assert at(1.2) == {0.1, 0.7}
+    assert at(2.8) == {0.3}, "the other was gone"
+    assert at(4.4) == {0.4}
+    assert at(30) == set(), "nothing is known of then"
+    for at_s in range(5, 100):
+        saw(10, at_s)
+    assert at(1.2) == {0.7}, "of a track that goes on no more is kept than is asked for"
+
+
 def test_what_the_other_pages_say_of_a_camera_follows_its_policy(desk: Desk) -> None:
     facts, places = Facts(desk.site), Places(desk.site)
     assert facts["hall"]["kinds"] == ["face"]

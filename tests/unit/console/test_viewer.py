@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from services.console.channel import Channel
+from services.console.closures import Why
 from services.console.fragments import Fragmenter, Part, PartKind
 from services.console.viewer import HEAD, TooSlow, ViewerQueue
 from tests.support.console import units
@@ -130,8 +131,11 @@ def test_a_camera_is_live_closed_lost_and_live_again() -> None:
     assert not camera.look(60 * second)
     assert camera.condition.state == "waiting"
     assert camera.heard(61 * second, None)
-    assert camera.heard(62 * second, "Detector face failed.")
-    assert (camera.condition.state, camera.condition.why) == ("closed", "Detector face failed.")
+    why = Why("Detector face failed at frame 7.", "detector_failed", "face")
+    assert camera.heard(62 * second, why)
+    assert (camera.condition.state, camera.condition.why) == ("closed", why)
+    later = Why("Detector face failed at frame 8.", "detector_failed", "face")
+    assert not camera.heard(62 * second + 5, later), "the same reason at another frame is no news"
     assert not camera.heard(62 * second + 10, None), "one open frame is no reason to say that all is well"
     assert camera.look(64 * second)
     assert camera.condition.state == "live"

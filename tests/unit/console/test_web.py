@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.console import pages
+from services.schema import pb
 from tests.support.web import WEB, installed
 
 
@@ -54,3 +55,9 @@ def test_the_lock_file_names_packages_by_their_hash_and_no_server() -> None:
 def test_the_page_and_the_server_know_the_same_addresses() -> None:
     source = (WEB / "src" / "pages.ts").read_text()
     assert {*re.findall(r'path: "(/\w+)"', source)} == {*pages.ADDRESSES} - {"/"}
+
+
+def test_the_page_has_words_for_every_code_of_closing() -> None:
+    source = (WEB / "src" / "parts" / "why.texts.ts").read_text()
+    listed = re.findall(r'"(\w+)"', source.partition("REASONS = [")[2].partition("]")[0])
+    assert listed == [name.lower() for name, number in pb.Closing.Reason.items() if number]

@@ -21,6 +21,7 @@ from tests.support.redacted import TIMELINES, times_of, tone
 from tests.support.rendered import CAMERA, EPOCH, Messages, end_of, frame, frames, luma_of, picture, planes
 
 TIME_BASE = Fraction(1, 12800)
+CODE = pb.Closing(reason=pb.Closing.SPAN_LATE)
 SETTINGS = EncoderSettings(preset="ultrafast", keyframe_s=0.5)
 STOPPED, LOST = pb.EndOfStream.STOPPED, pb.EndOfStream.LOST
 
@@ -151,10 +152,11 @@ def test_a_dropped_frame_lengthens_the_picture_before_it(tmp_path: Path) -> None
 
 def test_closed_frames_and_masks_are_passed_on() -> None:
     masks = [pb.MaskCount(kind=pb.KIND_FACE, count=2), pb.MaskCount(kind=pb.KIND_PLATE, count=1)]
-    source = [*line_of(4, masks=masks), frame(4, 4 * 512, TIME_BASE, closed=True, why="late")]
+    source = [*line_of(4, masks=masks), frame(4, 4 * 512, TIME_BASE, closed=True, why="late", closing=CODE)]
     stage = stage_with(Sinks())
     by_seq = {unit.seq: unit for unit in units_of(run(stage, Messages().all([*source, end_of(5)])))}
     assert [(by_seq[seq].closed, by_seq[seq].why) for seq in (3, 4)] == [(False, ""), (True, "late")]
+    assert (by_seq[3].HasField("closing"), by_seq[4].closing) == (False, CODE)
     assert list(by_seq[3].masks) == masks
 
 

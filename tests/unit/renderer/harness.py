@@ -148,6 +148,7 @@ class Harness:
         epoch: int = EPOCH,
         policy: str | None = None,
         why: str = "",
+        closing: pb.Closing | None = None,
     ) -> Position:
         if policy is None:
             policy = self.policy.fingerprint if self.policy else ""
@@ -159,6 +160,7 @@ class Harness:
             tracks=tracks,
             coverage=coverage,
             why=why,
+            closing=closing,
             policy=policy,
         )
         return self.send(REDACTIONS, pb.RedactionsMessage(span=span).SerializeToString())

@@ -55,9 +55,11 @@ def test_i1_a_late_span_does_not_open_what_is_out() -> None:
 def test_i1_any_other_coverage_than_complete(coverage: pb.Coverage) -> None:
     harness = Harness()
     harness.frame(0)
-    harness.span(0, 0, segment(), coverage=coverage, why="detector face: killed")
+    code = pb.Closing(reason=pb.Closing.DETECTOR_FAILED, detector="face")
+    harness.span(0, 0, segment(), coverage=coverage, why="detector face: killed", closing=code)
     assert_closed(harness.run())
     assert harness.only().message.why == "detector face: killed"
+    assert harness.only().message.closing == code
 
 
 def test_i1_a_span_of_another_epoch() -> None:

@@ -39,6 +39,10 @@ def test_i2_a_look_that_did_not_run_opens_neither_side(status: int) -> None:
     assert coverage(harness) == {(0, 4): True, (5, 9): False, (10, 14): False, (15, 19): True, (20, 22): True}
     assert "face" in harness.spans[1].why
     assert "10" in harness.spans[1].why
+    code = {TIMED_OUT: pb.Closing.DETECTOR_LATE, SKIPPED: pb.Closing.DETECTOR_SKIPPED}
+    expected = pb.Closing(reason=code.get(status, pb.Closing.DETECTOR_FAILED), detector="face")
+    assert [span.closing for span in harness.spans if span.coverage == pb.INCOMPLETE] == [expected, expected]
+    assert not any(span.HasField("closing") for span in harness.spans if span.coverage == pb.COMPLETE)
 
 
 def test_i2_motion_that_still_learns_keeps_frames_closed_and_says_so() -> None:
@@ -48,6 +52,7 @@ def test_i2_motion_that_still_learns_keeps_frames_closed_and_says_so() -> None:
     harness.end(8)
     assert coverage(harness) == {(0, 4): False, (5, 7): True}
     assert harness.spans[0].why == "Detector motion was still learning the background at frame 0."
+    assert harness.spans[0].closing == pb.Closing(reason=pb.Closing.DETECTOR_LEARNING, detector="motion")
 
 
 def test_i2_a_detector_without_a_result_did_not_run() -> None:

@@ -403,8 +403,68 @@ class TrackSegment(_message.Message):
     mode: str
     def __init__(self, track_id: _Optional[int] = ..., kind: _Optional[_Union[Kind, str]] = ..., origin: _Optional[_Union[TrackSegment.Origin, str]] = ..., first: _Optional[_Iterable[float]] = ..., last: _Optional[_Iterable[float]] = ..., score: _Optional[float] = ..., mode: _Optional[str] = ...) -> None: ...
 
+class Closing(_message.Message):
+    __slots__ = ("reason", "detector")
+    class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        REASON_UNSPECIFIED: _ClassVar[Closing.Reason]
+        NO_POLICY: _ClassVar[Closing.Reason]
+        POLICY_CHANGED: _ClassVar[Closing.Reason]
+        OTHER_POLICY: _ClassVar[Closing.Reason]
+        DETECTOR_FAILED: _ClassVar[Closing.Reason]
+        DETECTOR_LATE: _ClassVar[Closing.Reason]
+        DETECTOR_SKIPPED: _ClassVar[Closing.Reason]
+        DETECTOR_LEARNING: _ClassVar[Closing.Reason]
+        DETECTOR_SILENT: _ClassVar[Closing.Reason]
+        DETECTOR_INVALID: _ClassVar[Closing.Reason]
+        LOOK_LOST: _ClassVar[Closing.Reason]
+        LOOK_TOO_LATE: _ClassVar[Closing.Reason]
+        UNSEEN: _ClassVar[Closing.Reason]
+        RESTARTED: _ClassVar[Closing.Reason]
+        TOO_MANY: _ClassVar[Closing.Reason]
+        NO_SPAN: _ClassVar[Closing.Reason]
+        SPAN_LATE: _ClassVar[Closing.Reason]
+        SPANS_ENDED: _ClassVar[Closing.Reason]
+        SPAN_INVALID: _ClassVar[Closing.Reason]
+        NO_PICTURE: _ClassVar[Closing.Reason]
+        SEALED: _ClassVar[Closing.Reason]
+        CORRUPT: _ClassVar[Closing.Reason]
+        WRONG_SIZE: _ClassVar[Closing.Reason]
+        OVERFLOW: _ClassVar[Closing.Reason]
+        MASK_FAILED: _ClassVar[Closing.Reason]
+    REASON_UNSPECIFIED: Closing.Reason
+    NO_POLICY: Closing.Reason
+    POLICY_CHANGED: Closing.Reason
+    OTHER_POLICY: Closing.Reason
+    DETECTOR_FAILED: Closing.Reason
+    DETECTOR_LATE: Closing.Reason
+    DETECTOR_SKIPPED: Closing.Reason
+    DETECTOR_LEARNING: Closing.Reason
+    DETECTOR_SILENT: Closing.Reason
+    DETECTOR_INVALID: Closing.Reason
+    LOOK_LOST: Closing.Reason
+    LOOK_TOO_LATE: Closing.Reason
+    UNSEEN: Closing.Reason
+    RESTARTED: Closing.Reason
+    TOO_MANY: Closing.Reason
+    NO_SPAN: Closing.Reason
+    SPAN_LATE: Closing.Reason
+    SPANS_ENDED: Closing.Reason
+    SPAN_INVALID: Closing.Reason
+    NO_PICTURE: Closing.Reason
+    SEALED: Closing.Reason
+    CORRUPT: Closing.Reason
+    WRONG_SIZE: Closing.Reason
+    OVERFLOW: Closing.Reason
+    MASK_FAILED: Closing.Reason
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETECTOR_FIELD_NUMBER: _ClassVar[int]
+    reason: Closing.Reason
+    detector: str
+    def __init__(self, reason: _Optional[_Union[Closing.Reason, str]] = ..., detector: _Optional[str] = ...) -> None: ...
+
 class RedactionSpan(_message.Message):
-    __slots__ = ("camera_id", "epoch", "first_seq", "last_seq", "tracks", "coverage", "why", "policy", "trace")
+    __slots__ = ("camera_id", "epoch", "first_seq", "last_seq", "tracks", "coverage", "why", "policy", "trace", "closing")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     FIRST_SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -414,6 +474,7 @@ class RedactionSpan(_message.Message):
     WHY_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     TRACE_FIELD_NUMBER: _ClassVar[int]
+    CLOSING_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
     first_seq: int
@@ -423,7 +484,8 @@ class RedactionSpan(_message.Message):
     why: str
     policy: str
     trace: _containers.RepeatedCompositeFieldContainer[Hop]
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., first_seq: _Optional[int] = ..., last_seq: _Optional[int] = ..., tracks: _Optional[_Iterable[_Union[TrackSegment, _Mapping]]] = ..., coverage: _Optional[_Union[Coverage, str]] = ..., why: _Optional[str] = ..., policy: _Optional[str] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ...) -> None: ...
+    closing: Closing
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., first_seq: _Optional[int] = ..., last_seq: _Optional[int] = ..., tracks: _Optional[_Iterable[_Union[TrackSegment, _Mapping]]] = ..., coverage: _Optional[_Union[Coverage, str]] = ..., why: _Optional[str] = ..., policy: _Optional[str] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ...) -> None: ...
 
 class RedactionsMessage(_message.Message):
     __slots__ = ("span", "end")
@@ -442,7 +504,7 @@ class MaskCount(_message.Message):
     def __init__(self, kind: _Optional[_Union[Kind, str]] = ..., count: _Optional[int] = ...) -> None: ...
 
 class RenderedFrame(_message.Message):
-    __slots__ = ("camera_id", "epoch", "seq", "pts", "duration", "time_base_num", "time_base_den", "width", "height", "full_range", "closed", "why", "masks", "captured_us", "frame_rate", "live", "jpeg", "attached", "dropped", "trace")
+    __slots__ = ("camera_id", "epoch", "seq", "pts", "duration", "time_base_num", "time_base_den", "width", "height", "full_range", "closed", "why", "masks", "captured_us", "frame_rate", "live", "jpeg", "attached", "dropped", "trace", "closing")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -463,6 +525,7 @@ class RenderedFrame(_message.Message):
     ATTACHED_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     TRACE_FIELD_NUMBER: _ClassVar[int]
+    CLOSING_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
     seq: int
@@ -483,7 +546,8 @@ class RenderedFrame(_message.Message):
     attached: bool
     dropped: bool
     trace: _containers.RepeatedCompositeFieldContainer[Hop]
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., pts: _Optional[int] = ..., duration: _Optional[int] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., full_range: _Optional[bool] = ..., closed: _Optional[bool] = ..., why: _Optional[str] = ..., masks: _Optional[_Iterable[_Union[MaskCount, _Mapping]]] = ..., captured_us: _Optional[int] = ..., frame_rate: _Optional[float] = ..., live: _Optional[bool] = ..., jpeg: _Optional[bytes] = ..., attached: _Optional[bool] = ..., dropped: _Optional[bool] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ...) -> None: ...
+    closing: Closing
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., pts: _Optional[int] = ..., duration: _Optional[int] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., full_range: _Optional[bool] = ..., closed: _Optional[bool] = ..., why: _Optional[str] = ..., masks: _Optional[_Iterable[_Union[MaskCount, _Mapping]]] = ..., captured_us: _Optional[int] = ..., frame_rate: _Optional[float] = ..., live: _Optional[bool] = ..., jpeg: _Optional[bytes] = ..., attached: _Optional[bool] = ..., dropped: _Optional[bool] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ...) -> None: ...
 
 class RenderedMessage(_message.Message):
     __slots__ = ("frame", "audio", "end")
@@ -496,7 +560,7 @@ class RenderedMessage(_message.Message):
     def __init__(self, frame: _Optional[_Union[RenderedFrame, _Mapping]] = ..., audio: _Optional[_Union[AudioUnit, _Mapping]] = ..., end: _Optional[_Union[EndOfStream, _Mapping]] = ...) -> None: ...
 
 class RedactedUnit(_message.Message):
-    __slots__ = ("camera_id", "epoch", "seq", "keyframe", "pts", "dts", "duration", "time_base_num", "time_base_den", "width", "height", "closed", "captured_us", "payload", "why", "masks", "trace")
+    __slots__ = ("camera_id", "epoch", "seq", "keyframe", "pts", "dts", "duration", "time_base_num", "time_base_den", "width", "height", "closed", "captured_us", "payload", "why", "masks", "trace", "closing")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -514,6 +578,7 @@ class RedactedUnit(_message.Message):
     WHY_FIELD_NUMBER: _ClassVar[int]
     MASKS_FIELD_NUMBER: _ClassVar[int]
     TRACE_FIELD_NUMBER: _ClassVar[int]
+    CLOSING_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
     seq: int
@@ -531,7 +596,8 @@ class RedactedUnit(_message.Message):
     why: str
     masks: _containers.RepeatedCompositeFieldContainer[MaskCount]
     trace: _containers.RepeatedCompositeFieldContainer[Hop]
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., keyframe: _Optional[bool] = ..., pts: _Optional[int] = ..., dts: _Optional[int] = ..., duration: _Optional[int] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., closed: _Optional[bool] = ..., captured_us: _Optional[int] = ..., payload: _Optional[bytes] = ..., why: _Optional[str] = ..., masks: _Optional[_Iterable[_Union[MaskCount, _Mapping]]] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ...) -> None: ...
+    closing: Closing
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., keyframe: _Optional[bool] = ..., pts: _Optional[int] = ..., dts: _Optional[int] = ..., duration: _Optional[int] = ..., time_base_num: _Optional[int] = ..., time_base_den: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., closed: _Optional[bool] = ..., captured_us: _Optional[int] = ..., payload: _Optional[bytes] = ..., why: _Optional[str] = ..., masks: _Optional[_Iterable[_Union[MaskCount, _Mapping]]] = ..., trace: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ...) -> None: ...
 
 class RedactedMessage(_message.Message):
     __slots__ = ("unit", "audio", "end")

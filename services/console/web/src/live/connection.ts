@@ -8,7 +8,10 @@ export interface Condition {
   camera: string;
   state: State;
   since_us: number;
+  /** In English, and its code, empty where there is none. */
   why: string;
+  reason: string;
+  detector: string;
 }
 
 /** What a camera's video is given to. */

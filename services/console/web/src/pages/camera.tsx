@@ -8,6 +8,7 @@ import { Player } from "../live/player";
 import { Bars, told } from "../parts/bars";
 import { ConditionStrip, Feed } from "../parts/feed";
 import { Link } from "../parts/link";
+import { type Reason, Why } from "../parts/why";
 import { moment, number } from "../texts";
 import { complain } from "../trouble";
 import { t } from "./camera.texts";
@@ -39,7 +40,7 @@ interface Timeline {
   least: number;
   kinds: { kind: string; points: Point[] }[];
   frames: { at_us: number; frames: number; incomplete: number }[];
-  closures: { from_us: number; to_us: number; frames: number; why: string }[];
+  closures: ({ from_us: number; to_us: number; frames: number } & Reason)[];
   closures_since_us: number;
 }
 interface Heat {
@@ -226,7 +227,9 @@ function Hours({ timeline }: { timeline: Timeline }) {
                   <td>{moment(each.from_us)}</td>
                   <td>{moment(each.to_us)}</td>
                   <td>{number(each.frames)}</td>
-                  <td lang="en">{each.why}</td>
+                  <td>
+                    <Why given={each} />
+                  </td>
                 </tr>
               ))}
             </tbody>

@@ -7,7 +7,9 @@ export const t = texts(
     pick: "Pick a camera",
     now: "In force",
     unreadable: "This camera is closed: its policy can’t be read. {why}",
-    readOnly: "This site keeps no changes: policies can be read here, and are changed in the site file.",
+    readOnly:
+      "Policies can only be read here: to change them on this page, make a folder, name it in the site file (changes: FOLDER), and start the line again.",
+    adminsOnly: "Accounts with the role admin change policies here.",
     preset: "Starts from",
     siteFile: "What the site file says",
     kinds: "What is masked, and how",
@@ -55,7 +57,9 @@ export const t = texts(
     pick: "Choisissez une caméra",
     now: "En vigueur",
     unreadable: "Cette caméra est fermée : sa politique est illisible. {why}",
-    readOnly: "Ce site ne conserve pas de modifications : les politiques se lisent ici et se modifient dans le fichier du site.",
+    readOnly:
+      "Les politiques ne peuvent qu’être lues ici : pour les modifier sur cette page, créez un dossier, nommez-le dans le fichier du site (changes: DOSSIER) et redémarrez la chaîne.",
+    adminsOnly: "Les comptes qui ont le rôle admin modifient les politiques ici.",
     preset: "Point de départ",
     siteFile: "Le fichier du site",
     kinds: "Ce qui est masqué, et comment",
@@ -102,7 +106,9 @@ export const t = texts(
     pick: "카메라를 선택하세요",
     now: "적용 중",
     unreadable: "정책을 읽을 수 없어 이 카메라는 닫혀 있습니다. {why}",
-    readOnly: "이 사이트는 변경을 보관하지 않습니다. 여기서는 읽기만 하고, 변경은 사이트 파일에서 합니다.",
+    readOnly:
+      "여기서는 정책을 읽기만 할 수 있습니다. 이 화면에서 바꾸려면 폴더를 만들어 사이트 파일에 적고(changes: 폴더) 라인을 다시 시작하세요.",
+    adminsOnly: "admin 역할이 있는 계정이 여기서 정책을 바꿉니다.",
     preset: "시작점",
     siteFile: "사이트 파일의 내용",
     kinds: "가리는 대상과 방법",

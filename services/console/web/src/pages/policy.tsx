@@ -16,6 +16,7 @@ import {
   type Preset,
   type Preview,
   type Shown,
+  type Still,
   type Told,
 } from "../policy/model";
 import { Typed } from "../policy/typed";
@@ -27,8 +28,9 @@ import { complain } from "../trouble";
 import { t } from "./policy.texts";
 
 const TRY_AFTER_MS = 400;
-const BOXES_EVERY_MS = 3000;
+const AGAIN_MS = 3000;
 const UNDO_MOST = 50;
+const NO_STILL: Still = { address: "", takenUs: 0, refused: false };
 const BODIES: ReadonlySet<string> = new Set(["person", "motion"]);
 const SHAPES: ReadonlySet<string> = new Set(["seal", "silhouette"]);
 
@@ -74,7 +76,7 @@ function Editor({ camera }: { camera: string }) {
   const said = useSignal("");
   const history = useSignal<Told[]>([]);
   const [still, renew] = useStill(camera);
-  const boxes = useBoxes(path);
+  const boxes = useBoxes(path, still.takenUs);
   const trying = useRef(0);
 
   const load = async (): Promise<void> => {
@@ -164,7 +166,7 @@ function Editor({ camera }: { camera: string }) {
         ) : (
           <p class="wrong">{t("unreadable", { why: now.unreadable })}</p>
         )}
-        {!now.editable && <p>{t("readOnly")}</p>}
+        {!now.editable && <p>{t(now.editable === undefined ? "adminsOnly" : "readOnly")}</p>}
       </section>
       {form.value && (
         <>
@@ -201,47 +203,48 @@ function Editor({ camera }: { camera: string }) {
   );
 }
 
-/** The newest masked still as an address of this page, "" while there is none; and what asks for a newer one. */
-function useStill(camera: string): [string, () => void] {
-  const address = useSignal("");
+/** The newest masked still; and what asks for a newer one. */
+function useStill(camera: string): [Still, () => void] {
+  const still = useSignal<Still>(NO_STILL);
   const asked = useSignal(0);
   useEffect(() => {
     let made = "";
     send(`/cameras/${encodeURIComponent(camera)}/still`)
-      .then((answer) => answer.blob())
-      .then((picture) => {
-        made = URL.createObjectURL(picture);
-        address.value = made;
+      .then(async (answer) => {
+        made = URL.createObjectURL(await answer.blob());
+        const takenUs = Number(answer.headers.get("X-Veil-Captured-Us"));
+        still.value = { address: made, takenUs, refused: false };
       })
       .catch((error: unknown) => {
         // Whoever may change policies need not be allowed to look: zones are then drawn on empty ground.
         if (!(error instanceof ApiError) || ![403, 404].includes(error.status)) complain(error);
+        else still.value = { ...NO_STILL, refused: error.status === 403 };
       });
     return () => {
       if (made) URL.revokeObjectURL(made);
     };
   }, [camera, asked.value]);
-  return [address.value, () => asked.value++];
+  return [still.value, () => asked.value++];
 }
 
-function useBoxes(path: string): Box[] {
+/** Where subjects were when the still was taken; none without one. */
+function useBoxes(path: string, takenUs: number): Box[] {
   const boxes = useSignal<Box[]>([]);
   useEffect(() => {
-    let timer = 0;
+    boxes.value = [];
+    if (takenUs === 0) return;
+    // The next record of a track may be nearer to the picture than the one before: it is asked for again once.
     const ask = (): void => {
-      api<Box[]>(`${path}/boxes`)
+      api<Box[]>(`${path}/boxes?at_us=${takenUs}`)
         .then((found) => {
           boxes.value = found;
         })
-        .catch((error: unknown) => {
-          clearInterval(timer);
-          if (!(error instanceof ApiError) || error.status !== 403) complain(error);
-        });
+        .catch(complain);
     };
-    timer = window.setInterval(ask, BOXES_EVERY_MS);
     ask();
-    return () => clearInterval(timer);
-  }, [path]);
+    const again = window.setTimeout(ask, AGAIN_MS);
+    return () => clearTimeout(again);
+  }, [path, takenUs]);
   return boxes.value;
 }
 

@@ -14,8 +14,9 @@ export const t = texts(
     tile: "{camera}: {state}",
     cantPlay: "This browser can’t show live video (Media Source Extensions with H.264).",
     unreached: "The server can’t be reached. What is shown is old; it is tried again.",
+    moved: "{camera} is now {place} of {all}.",
     keys:
-      "Keys: arrows go from camera to camera, with Shift they move it; 1 to 8 set the grid; f is full screen; Enter opens the camera; Page Up and Page Down turn the page.",
+      "Drag a camera to where it is to be. Keys: arrows go from camera to camera, with Shift they move it; 1 to 8 set the grid; f is full screen; Enter opens the camera; Page Up and Page Down turn the page.",
   },
   {
     title: "Mur d’images",
@@ -30,8 +31,9 @@ export const t = texts(
     tile: "{camera} : {state}",
     cantPlay: "Ce navigateur ne peut pas afficher la vidéo en direct (Media Source Extensions, H.264).",
     unreached: "Le serveur est injoignable. Les images sont anciennes ; nouvel essai en cours.",
+    moved: "{camera} est maintenant à la place {place} sur {all}.",
     keys:
-      "Touches : les flèches passent d’une caméra à l’autre, avec Maj elles la déplacent ; 1 à 8 règlent la grille ; f : plein écran ; Entrée ouvre la caméra ; Page préc. et Page suiv. tournent la page.",
+      "Glissez une caméra à sa place. Touches : les flèches passent d’une caméra à l’autre, avec Maj elles la déplacent ; 1 à 8 règlent la grille ; f : plein écran ; Entrée ouvre la caméra ; Page préc. et Page suiv. tournent la page.",
   },
   {
     title: "영상 벽",
@@ -46,7 +48,8 @@ export const t = texts(
     tile: "{camera}: {state}",
     cantPlay: "이 브라우저는 실시간 영상을 표시할 수 없습니다(Media Source Extensions, H.264).",
     unreached: "서버에 연결할 수 없습니다. 지금 화면은 오래된 것이며 다시 시도합니다.",
+    moved: "{camera}: 이제 {all}개 중 {place}번째입니다.",
     keys:
-      "단축키: 화살표로 카메라 이동, Shift+화살표로 위치 변경, 1~8로 격자 설정, f로 전체 화면, Enter로 카메라 열기, Page Up/Page Down으로 쪽 넘기기.",
+      "카메라를 끌어 놓아 자리를 바꿉니다. 단축키: 화살표로 카메라 이동, Shift+화살표로 위치 변경, 1~8로 격자 설정, f로 전체 화면, Enter로 카메라 열기, Page Up/Page Down으로 쪽 넘기기.",
   },
 );

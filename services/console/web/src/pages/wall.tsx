@@ -17,11 +17,14 @@ interface Layout {
 
 const SIDES = [1, 2, 3, 4, 5, 6, 7, 8] as const;
 const SAVE_AFTER_MS = 500;
+/** Marks what is dragged as a camera of this wall. */
+const DRAGGED = "application/x-veil-camera";
 
 export function WallPage(_: { rest: string }) {
   const all = useSignal<string[] | null>(null);
   const layout = useSignal<Layout>({ side: 2, cameras: null });
   const page = useSignal(0);
+  const moved = useSignal("");
   const shown = useComputed(() => {
     const wanted = layout.value.cameras ?? all.value ?? [];
     return wanted.filter((camera) => all.value?.includes(camera));
@@ -61,14 +64,15 @@ export function WallPage(_: { rest: string }) {
       api("/layout", "PUT", layout.value).catch(complain);
     }, SAVE_AFTER_MS);
   };
-  const move = (camera: string, by: number): void => {
+  const put = (camera: string, to: number): void => {
     const order = [...shown.value];
     const from = order.indexOf(camera);
-    const to = from + by;
-    if (to < 0 || to >= order.length) return;
+    if (from < 0 || to < 0 || to >= order.length || from === to) return;
     order.splice(to, 0, ...order.splice(from, 1));
     change({ cameras: order });
+    moved.value = t("moved", { camera, place: to + 1, all: order.length });
   };
+  const move = (camera: string, by: number): void => put(camera, shown.value.indexOf(camera) + by);
   const turn = (by: number): void => {
     const pages = Math.max(1, Math.ceil(shown.value.length / layout.value.side ** 2));
     page.value = (Math.min(page.value, pages - 1) + by + pages) % pages;
@@ -122,16 +126,22 @@ export function WallPage(_: { rest: string }) {
       <ul class={`wall side-${layout.value.side}`} ref={wall} aria-label={t("title")}>
         {tiles.value.map((camera) => {
           const player = players.get(camera);
-          return player && <Tile key={camera} camera={camera} player={player} />;
+          const take = (other: string): void => put(other, shown.value.indexOf(camera));
+          return player && <Tile key={camera} camera={camera} player={player} take={take} />;
         })}
       </ul>
       <Announcer cameras={tiles.value} />
+      <p class="unseen" role="status">
+        {moved.value}
+      </p>
       <p class="note keys">{t("keys")}</p>
     </>
   );
 }
 
-function Tile({ camera, player }: { camera: string; player: Player }) {
+/** `take` is told which other camera was dropped on this one, to have its place. */
+function Tile({ camera, player, take }: { camera: string; player: Player; take: (other: string) => void }) {
+  const over = useSignal(false);
   const condition = connection.conditions.value.get(camera);
   const address = `/camera/${encodeURIComponent(camera)}`;
   const open = (event: MouseEvent): void => {
@@ -142,10 +152,28 @@ function Tile({ camera, player }: { camera: string; player: Player }) {
   return (
     <li>
       <a
-        class={`tile ${condition?.state ?? "waiting"}`}
+        class={`tile ${condition?.state ?? "waiting"}${over.value ? " over" : ""}`}
         href={address}
         data-camera={camera}
+        draggable
         onClick={open}
+        onDragStart={(event) => {
+          event.dataTransfer?.clearData();
+          event.dataTransfer?.setData(DRAGGED, camera);
+        }}
+        onDragOver={(event) => {
+          if (!event.dataTransfer?.types.includes(DRAGGED)) return;
+          event.preventDefault();
+          over.value = true;
+        }}
+        onDragLeave={() => {
+          over.value = false;
+        }}
+        onDrop={(event) => {
+          event.preventDefault();
+          over.value = false;
+          take(event.dataTransfer?.getData(DRAGGED) ?? "");
+        }}
       >
         <Feed player={player} condition={condition} />
         <ConditionStrip camera={camera} condition={condition} delay={player.delay.value} />

@@ -4,6 +4,7 @@ import type { Condition } from "../live/connection";
 import type { Player } from "../live/player";
 import { clock, number } from "../texts";
 import { t } from "./feed.texts";
+import { Why } from "./why";
 
 const SIGNS = { waiting: "…", live: "●", closed: "■", lost: "✕", ended: "◼" } as const;
 
@@ -31,8 +32,8 @@ export function ConditionStrip({ camera, condition, delay }: {
         {inWords(condition)}
       </span>
       {condition?.why && (
-        <span class="why" lang="en">
-          {condition.why}
+        <span class="why">
+          <Why given={condition} />
         </span>
       )}
       {delay !== null && <span class="delay">{t("delay", { seconds: number(delay, 1) })}</span>}

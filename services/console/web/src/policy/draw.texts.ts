@@ -24,7 +24,9 @@ export const t = texts(
     drop: "Remove corner {number}",
     zoneStem: "Zone",
     lineStem: "Line",
-    noPicture: "There is no picture: your account may not see pictures, or none has come.",
+    noPicture: "There is no picture: none has come yet.",
+    mayNotLook:
+      "There is no picture: the role admin changes policies and does not look at cameras. Zones are drawn on empty ground, or by an account that has the role viewer too.",
     fresh: "Newer picture",
     overlay:
       "Coloured areas are drawn over video that is masked already: they show where the new policy would mask, not what is beneath. Boxes are those of the last seconds, and only of kinds that are looked for now.",
@@ -54,7 +56,9 @@ export const t = texts(
     drop: "Supprimer le sommet {number}",
     zoneStem: "Zone",
     lineStem: "Ligne",
-    noPicture: "Pas d’image : votre compte n’a pas accès aux images, ou aucune n’est arrivée.",
+    noPicture: "Pas d’image : aucune n’est arrivée.",
+    mayNotLook:
+      "Pas d’image : le rôle admin modifie les politiques et ne regarde pas les caméras. Les zones se dessinent sur fond vide, ou avec un compte qui a aussi le rôle viewer.",
     fresh: "Image plus récente",
     overlay:
       "Les surfaces colorées sont dessinées sur une vidéo déjà masquée : elles montrent où la nouvelle politique masquerait, pas ce qui se trouve dessous. Les cadres sont ceux des dernières secondes, et seulement des catégories recherchées actuellement.",
@@ -84,7 +88,9 @@ export const t = texts(
     drop: "꼭짓점 {number} 삭제",
     zoneStem: "구역",
     lineStem: "선",
-    noPicture: "화면이 없습니다. 이 계정은 화면을 볼 수 없거나 아직 도착하지 않았습니다.",
+    noPicture: "화면이 없습니다. 아직 도착하지 않았습니다.",
+    mayNotLook:
+      "화면이 없습니다. admin 역할은 정책을 바꾸지만 카메라를 보지 않습니다. 구역은 빈 바탕에 그리거나 viewer 역할도 있는 계정으로 그립니다.",
     fresh: "새 화면",
     overlay:
       "색칠된 부분은 이미 가려진 영상 위에 그린 것으로, 새 정책이 가릴 곳을 보여 줄 뿐 그 아래를 보여 주지 않습니다. 상자는 최근 몇 초의 것이며 지금 탐지하는 종류만 있습니다.",

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { t } from "./draw.texts";
-import { type Box, freeName, type Line, type Plain, type Point, share, type Use, type Zone } from "./model";
+import { type Box, freeName, type Line, type Plain, type Point, share, type Still, type Use, type Zone } from "./model";
 import { Typed } from "./typed";
 import { t as words } from "./words.texts";
 
@@ -15,8 +15,7 @@ interface Drawing {
   areas: Areas;
   onChange: (areas: Areas) => void;
   onUndo: (() => void) | null;
-  /** Address of the masked still, "" where there is none. */
-  still: string;
+  still: Still;
   onRenew: () => void;
   boxes: readonly Box[];
   policy: Plain | null;
@@ -128,9 +127,9 @@ export function Draw({ areas, onChange, onUndo, still, onRenew, boxes, policy }:
         {tool.value && t("drawing", { count: open.value.length })}
       </p>
       <div class={tool.value ? "canvas drawing" : "canvas"}>
-        {still && (
+        {still.address && (
           <img
-            src={still}
+            src={still.address}
             alt=""
             onLoad={(event) => {
               const { naturalWidth, naturalHeight } = event.currentTarget;
@@ -225,7 +224,7 @@ export function Draw({ areas, onChange, onUndo, still, onRenew, boxes, policy }:
           )}
         </svg>
       </div>
-      {!still && <p class="note">{t("noPicture")}</p>}
+      {!still.address && <p class="note">{t(still.refused ? "mayNotLook" : "noPicture")}</p>}
       <p class="note">{t("overlay")}</p>
       <Lists areas={areas} onChange={onChange} />
     </>

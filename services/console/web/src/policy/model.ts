@@ -101,7 +101,8 @@ export interface Shown {
   unreadable: string;
   keys: Keys | null;
   site_file: Keys | null;
-  editable: boolean;
+  /** Left out for who may not change policies. */
+  editable?: boolean;
   number: number;
   before: string;
   draft: Draft;
@@ -111,6 +112,14 @@ export interface Shown {
 export interface Box {
   kind: Kind;
   box: [number, number, number, number];
+}
+
+/** A masked picture: its address in this page, "" where there is none, and when the camera took it. */
+export interface Still {
+  address: string;
+  takenUs: number;
+  /** The account may not look. */
+  refused: boolean;
 }
 
 export interface Form extends Keys {
