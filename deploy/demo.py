@@ -26,6 +26,9 @@ MOMENTS_S = (1.4, 1.7, 4.4, 5.2, 6.0, 8.2)
 COLUMNS = 3
 PORT = 8080
 ACCOUNT = "demo"
+ROLES = ("viewer", "admin")
+"""Looks at the cameras, and changes what they show."""
+CHANGES = "changes"
 CAMERAS = (("crossing", "public"), ("car-park", "parking"), ("shop-window", "store"), ("bus-stop", "public"))
 """Live cameras of the console, and their policies."""
 
@@ -80,13 +83,15 @@ def offer_console(video: Path) -> None:
     cameras = "".join(
         f"  - {{id: {name}, source: {video}, loop: true, policy: {policy}}}\n" for name, policy in CAMERAS
     )
-    site.write_text(f"name: demo\ncameras:\n{cameras}")
+    (OUT / CHANGES).mkdir(exist_ok=True)
+    site.write_text(f"name: demo\nchanges: {CHANGES}\ncameras:\n{cameras}")
     databases = {f"VEIL_{name.upper()}_DATABASE": f"sqlite:///{OUT / name}.db" for name in ("accounts", "insight")}
     password = secrets.token_urlsafe(12)
     with closing(Accounts(AccountSettings(database=databases["VEIL_ACCOUNTS_DATABASE"]))) as accounts:
         if accounts.book.find(ACCOUNT) is None:
-            accounts.add("make demo", ACCOUNT, password, ["viewer"], sites=["*"])
+            accounts.add("make demo", ACCOUNT, password, ROLES, sites=["*"])
         else:
+            accounts.change("make demo", ACCOUNT, roles=ROLES)
             accounts.set_password("make demo", ACCOUNT, password)
     command = ("run", str(site), "--console", str(PORT), "--quiet")
     print(  # noqa: T201, the command's result
