@@ -53,19 +53,25 @@ class Console:
 
     def live(self, origin: str | None = None) -> ClientConnection:
         """Connects to the video."""
-        cookies = "; ".join(f"{name}={value}" for name, value in self.client.cookies.items())
-        return connect(
-            self.address.replace("http", "ws", 1) + "api/v1/live",
-            origin=origin or self.address.rstrip("/"),  # type: ignore[arg-type]
-            additional_headers={"Cookie": cookies},
-            compression=None,
-        )
+        return live(self.address, self.client, origin)
 
     def show(self, items: Sequence[pb.RedactedUnit | pb.EndOfStream]) -> None:
         """Gives messages of video.redacted to the console as its reading thread would."""
         steps = [step for item in items if (step := self.hub._step(message_of(item))) is not None]
         assert self.hub._loop is not None
         self.hub._hand_over(steps, self.hub._loop)
+
+
+def live(address: str, client: httpx.Client, origin: str | None = None) -> ClientConnection:
+    """Connects to the video of the console at `address` with the client's session."""
+    cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    at = address.rstrip("/")
+    return connect(
+        f"{at.replace('http', 'ws', 1)}/api/v1/live",
+        origin=origin or at,  # type: ignore[arg-type]
+        additional_headers={"Cookie": cookies},
+        compression=None,
+    )
 
 
 @contextmanager
