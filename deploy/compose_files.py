@@ -25,7 +25,7 @@ from services.policy.site import Site, load_site
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "out" / "compose"
 STAGES = ("decoder", "inference", "tracker", "renderer", "encoder", "auditor", "vault")
-USERS = (*STAGES, "console", "control-centre", "analytics")
+USERS = (*STAGES, "console", "control-centre", "analytics", "disclosure")
 PORTS = BrokerPorts(client=9093, internal=9094, controller=9095)
 RTSP = 8554
 CAMERA = "street"

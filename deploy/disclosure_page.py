@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.samples import sample
-from services.disclosure.account import frames_of
+from services.disclosure.account import Told, frames_of
 from services.policy.reference import with_tables
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -151,9 +151,15 @@ def _subject(found: Path) -> Sequence[int]:
 
 
 def _shown_at(video: Path) -> float:
-    """A time of the video at which the subject is seen."""
-    shown = [told.at_ms for told in frames_of(video) if told.subject]
-    return shown[len(shown) // 2] / 1000
+    """The clearest time of the video: the subject is seen, somebody else is masked, and little else is covered."""
+    shown = [told for told in frames_of(video) if told.subject]
+    return min(shown, key=lambda told: (not told.masks, _covered(told))).at_ms / 1000
+
+
+def _covered(told: Told) -> float:
+    """Pixels under masks, where masks overlap more than once."""
+    boxes = (mask.box for mask in told.masks)
+    return sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in boxes)
 
 
 def _height(one: Mapping[str, Any]) -> float:

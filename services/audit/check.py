@@ -101,18 +101,14 @@ def _missing(first: int, behind: int | None) -> str:
     return f"event {first} is missing" if first == last else f"events {first} to {last} are missing"
 
 
-def check_against(
-    source: str, chains: Chains, witness: str, seen: Chains, *, mutual_since_us: int | None
-) -> list[Fault]:
-    """Holds a log against a copy of it that somebody else keeps.
+def check_against(source: str, chains: Chains, witness: str, seen: Chains) -> list[Fault]:
+    """What a copy that somebody else keeps holds, and the log has not.
 
     Args:
         source: what the sentences call the log.
-        chains: of the log.
+        chains: of the log, read after the copy: an event is in the log first.
         witness: what the sentences call the copy.
         seen: the copy, each event once. Chains that the log has none of its name of are passed over.
-        mutual_since_us: events that are marked as published and not older than this must be in the copy too; None where
-            the copy is a part only.
     """
     names = {chain for chain, _ in chains}
     found = []
@@ -121,22 +117,32 @@ def check_against(
             continue
         there = {link.hash for link in chains.get((chain, key), ())}
         gone = [link for link in links if link.hash not in there]
-        where = f"{source}, chain {chain} of {key}"
         if gone:
-            most = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
-            found.append(
-                Fault(where, f"{witness} holds {gone[0].name}{most} that the log has not: removed, cut off or changed")
-            )
-    if mutual_since_us is not None:
-        for (chain, key), links in sorted(chains.items()):
-            there = {link.hash for link in seen.get((chain, key), ())}
-            lost = [
-                link
-                for link in links
-                if link.published and link.at_us >= mutual_since_us and link.hash not in there and not link.fault
-            ]
-            if lost:
-                most = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-                says = f"{lost[0].name}{most} went to the bus and {witness} has not got it: put in, or removed there"
-                found.append(Fault(f"{source}, chain {chain} of {key}", says))
+            says = f"{witness} holds {_first_of(gone)} that the log has not: removed, cut off or changed"
+            found.append(Fault(f"{source}, chain {chain} of {key}", says))
     return found
+
+
+def check_published(source: str, chains: Chains, witness: str, seen: Chains, since_us: int) -> list[Fault]:
+    """What a log says is on the topic, and is not there.
+
+    Args:
+        source: what the sentences call the log.
+        chains: of the log, read before the topic: an event is marked once the topic has it.
+        witness: what the sentences call the topic.
+        seen: the topic, each event once.
+        since_us: what is older may have expired there.
+    """
+    found = []
+    for (chain, key), links in sorted(chains.items()):
+        there = {link.hash for link in seen.get((chain, key), ())}
+        marked = (link for link in links if link.published and link.at_us >= since_us and not link.fault)
+        lost = [link for link in marked if link.hash not in there]
+        if lost:
+            says = f"{_first_of(lost)} went to the bus and {witness} has not got it: put in, or removed there"
+            found.append(Fault(f"{source}, chain {chain} of {key}", says))
+    return found
+
+
+def _first_of(links: Sequence[Link]) -> str:
+    return links[0].name + (f" and {len(links) - 1} more" if len(links) > 1 else "")

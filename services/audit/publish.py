@@ -2,15 +2,21 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Protocol
 
+from prometheus_client import Counter
+
 from services.audit.rows import Unpublished
-from services.bus.interface import BusClosed, BusFull, BusLost, Producer, Record
+from services.bus.interface import Bus, BusClosed, BusFull, BusLost, Producer, Record
 from services.bus.topics import AUDIT
 
 _log = logging.getLogger(__name__)
+
+PUBLISHED = Counter("veil_audit_published_total", "Audit events that are on the topic for certain.")
+FAILED = Counter("veil_audit_publish_failures_total", "Times that audit events had to wait for the bus.")
 
 _TURN_S = 1.0
 _WAIT_S = 10.0
@@ -74,8 +80,59 @@ class Publisher:
                         pause_s = self._turn_s
             except self._errors as error:
                 _log.warning("audit events wait for the bus: %s", error)
-                self._stop.wait(pause_s)
-                pause_s = min(2 * pause_s, _PAUSE_MAX_S)
+                pause_s = self._pause(pause_s)
+            except Exception:  # noqa: BLE001, without this thread events would wait until the process is started again
+                _log.exception("audit events wait")
+                pause_s = self._pause(pause_s)
+
+    def _pause(self, seconds: float) -> float:
+        """Waits; returns the next pause."""
+        FAILED.inc()
+        self._stop.wait(seconds)
+        return min(2 * seconds, _PAUSE_MAX_S)
+
+
+@contextmanager
+def publishing(
+    outboxes: Sequence[Outbox], make_bus: Callable[[], Bus], errors: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Brings to the topic what waits in the outboxes, while the block runs, whenever a broker answers.
+
+    Nothing here waits for a broker: without one the block runs all the same, and what waits stays in its tables. At the
+    end the batch under way is given ten seconds.
+
+    Args:
+        outboxes: as for `Publisher`.
+        make_bus: connects; raises BusLost where no broker answers. Called in the publisher's thread, until it succeeds.
+        errors: as for `Publisher`.
+    """
+    bus = _LateBus(make_bus)
+    publisher = Publisher(outboxes, bus.producer, errors)
+    publisher.start()
+    try:
+        yield
+    finally:
+        publisher.stop()
+        bus.close()
+
+
+class _LateBus:
+    """A bus that is connected to when the first producer is asked for."""
+
+    def __init__(self, make_bus: Callable[[], Bus]) -> None:
+        self._make_bus = make_bus
+        self._bus: Bus | None = None
+
+    def producer(self) -> Producer:
+        """A new producer. Raises BusLost."""
+        if self._bus is None:
+            self._bus = self._make_bus()
+        return self._bus.producer()
+
+    def close(self) -> None:
+        """Ends the bus, if there is one."""
+        if self._bus is not None:
+            self._bus.close()
 
 
 def publish(outboxes: Sequence[Outbox], producer: Producer) -> int:
@@ -88,16 +145,19 @@ def publish(outboxes: Sequence[Outbox], producer: Producer) -> int:
         if waiting:
             producer.flush(_WAIT_S)
             outbox.mark_published([event.number for event in waiting])
+            PUBLISHED.inc(len(waiting))
         count += len(waiting)
     return count
 
 
 def _put(producer: Producer, record: Record) -> None:
-    try:
-        producer.publish(record)
-    except BusFull:
-        producer.wait(_WAIT_S)
+    deadline = time.monotonic() + _WAIT_S
+    while True:
         try:
-            producer.publish(record)
+            return producer.publish(record)
         except BusFull:
-            raise TimeoutError("the bus takes no more") from None
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError("the bus takes no more") from None
+            # A topic that the producer has not seen yet counts as full as well: once is not enough.
+            producer.wait(left_s)

@@ -1,19 +1,21 @@
 """Opens the logs of a house, whoever writes them: by the tables in a database, without their writers' keys."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import MetaData, Table, inspect, select
 
-from services.audit.check import Chains, by_chain
+from services.audit.check import Chains, by_chain, without_repeats
 from services.audit.errors import Unavailable
-from services.audit.links import Link, of_rows
+from services.audit.links import Link, of_messages, of_rows
 from services.audit.log import AuditLog
 from services.audit.rows import EventRows, Head, Unpublished
 from services.audit.settings import AuditSettings, usual_folder
 from services.bus.clock import Clock, now_us
-from services.bus.interface import Message, Reader
+from services.bus.interface import BusLost, Message, Reader
+from services.bus.topics import AUDIT
 from services.schema import pb
 from services.sql import Database, Words, parsed
 
@@ -36,6 +38,7 @@ _OTHERS = (
 """Name, variable of the address, variable of the folder, and the file in it where no address is given."""
 _FILE = "sqlite:///"
 _POLL_S = 1.0
+_SILENCE_S = 60.0
 
 
 class Source:
@@ -151,10 +154,37 @@ def open_log(settings: AuditSettings | None = None, chain: str = HOUSE, clock: C
     return AuditLog(Database(url, _WORDS), chain, clock)
 
 
-def read_all(reader: Reader, going: Callable[[], bool] = lambda: True) -> Iterable[Message]:
-    """Everything that a topic held when its reader was made. Raises BusLost."""
-    while going():
+def topic_copy(reader: Reader, now_us: int) -> tuple[Chains, int]:
+    """The topic as it was when its reader was made: each event once, and since when nothing can have expired of it.
+
+    Args:
+        reader: of the topic audit, from its oldest record on.
+        now_us: microseconds since 1970.
+
+    Raises BusLost.
+    """
+    oldest_us = now_us
+
+    def messages() -> Iterator[Message]:
+        nonlocal oldest_us
+        for message in _all_of(reader):
+            oldest_us = min(oldest_us, message.timestamp_us)
+            yield message
+
+    chains = by_chain(without_repeats(of_messages(messages())))
+    kept_us = now_us - int(AUDIT.retention.total_seconds() * 1e6)
+    # Partitions expire a part at a time, some days one after the other: the oldest record of all may outlive others.
+    return chains, max(oldest_us, kept_us) if chains else kept_us
+
+
+def _all_of(reader: Reader) -> Iterator[Message]:
+    heard = time.monotonic()
+    while True:
         messages = reader.poll(_POLL_S, 1000)
         yield from messages
-        if not messages and reader.caught_up:
+        if messages:
+            heard = time.monotonic()
+        elif reader.caught_up:
             return
+        elif time.monotonic() - heard > _SILENCE_S:
+            raise BusLost(f"the topic {AUDIT.name} can't be read: nothing came for {_SILENCE_S:.0f} s")

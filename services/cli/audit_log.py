@@ -19,6 +19,7 @@ from services.embedded.errors import ExitCode, RunError
 if TYPE_CHECKING:
     from services.audit.check import Chains, Fault
     from services.audit.export import Verdict
+    from services.audit.links import Link
     from services.audit.select import Wanted
     from services.audit.settings import AuditSettings
     from services.audit.sources import Source
@@ -119,9 +120,9 @@ def verify(
         found += faults
         for path, verdict in zip(exports or [], verdicts, strict=True):
             seen = by_chain(link for link in verdict.links if not link.fault)
-            found += check_against("log", chains, path.name, seen, mutual_since_us=None)
+            found += check_against("log", chains, path.name, seen)
         if topic:
-            found += _against_topic(chains, env)
+            found += _against_topic(settings, databases or [], chains, env)
         details = {"faults": str(len(found)), "topic": str(topic).lower()}
         _append(settings, "audit.verify", who, "", details)
     for fault in found:
@@ -225,7 +226,8 @@ def publish_events(
 ) -> None:
     """Brings events of all logs but the vault's to the topic audit, until it is stopped; the vault brings its own.
 
-    Run one for a house, as a Kafka user who may write audit: disclosure or console.
+    Run one for a house, as a Kafka user who may write audit: disclosure or console. The API of disclosures and the
+    console bring what they write by themselves; this brings what commands write as well.
     """
     from services.audit.errors import Unavailable
     from services.audit.publish import Publisher
@@ -281,10 +283,13 @@ def _checked_logs(settings: "AuditSettings", databases: Sequence[str]) -> tuple[
     return chains, faults
 
 
-def _against_topic(chains: "Chains", env: Path | None) -> list["Fault"]:
-    from services.audit.check import by_chain, check_against, check_chains, without_repeats
-    from services.audit.links import of_messages
-    from services.audit.sources import read_all
+def _against_topic(
+    settings: "AuditSettings", databases: Sequence[str], before: "Chains", env: Path | None
+) -> list["Fault"]:
+    """What is wrong with the topic by itself, and between it and the logs, which are written to meanwhile."""
+    from services.audit.check import check_against, check_chains, check_published
+    from services.audit.sources import topic_copy
+    from services.bus.clock import now_us
     from services.bus.interface import BusLost, Start
     from services.bus.topics import AUDIT
     from services.consume.connection import connect, kafka_settings
@@ -295,15 +300,15 @@ def _against_topic(chains: "Chains", env: Path | None) -> list["Fault"]:
             closing(connect(kafka_settings(env))) as connection,
             closing(connection.bus.reader(AUDIT, Start("oldest"))) as reader,
         ):
-            messages = list(read_all(reader))
+            seen, since_us = topic_copy(reader, now_us())
     except (BusLost, ConsumeError) as error:
         raise RunError(_sentence(error), ExitCode.INPUT) from error
-    seen = by_chain(without_repeats(of_messages(messages)))
-    # What is older than the topic's oldest record has expired there.
-    since_us = min((message.timestamp_us for message in messages), default=0)
     say(f"topic audit: {sum(map(len, seen.values()))} events in {len(seen)} chains")
-    found = check_chains("topic audit", seen, whole=False)
-    return found + check_against("log", chains, "the topic", seen, mutual_since_us=since_us)
+    after: dict[tuple[str, str], Sequence[Link]] = {}
+    for source in _sources(settings, databases):
+        after.update(source.chains())
+    found = check_chains("topic audit", seen, whole=False) + check_against("log", after, "the topic", seen)
+    return found + check_published("log", before, "the topic", seen, since_us)
 
 
 def _verdict(path: Path, key: Path | None) -> "Verdict":

@@ -35,7 +35,7 @@ EPILOG = f"""[bold]Examples[/]
 
 [green]veil service renderer+encoder[/]  both in one process, without pictures on the bus between them
 
-[green]veil service disclosure[/]  the REST API of requests and accounts; needs no Kafka (VEIL_API_…, VEIL_DISCLOSURE_…)
+[green]veil service disclosure[/]  the REST API of requests and accounts (VEIL_API_…, VEIL_DISCLOSURE_…)
 
 Set up by the environment: VEIL_SERVICE_…, VEIL_KAFKA_…, VEIL_KEYS_… and VEIL_<STAGE>_…; services/README.md lists them.
 

@@ -5,7 +5,15 @@ import logging
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,6 +24,8 @@ from services.accounts.errors import AccountError
 from services.accounts.oidc import Provider
 from services.accounts.settings import AccountSettings
 from services.accounts.web import Gate
+from services.audit.publish import publishing
+from services.bus.kafka_settings import KafkaSettings
 from services.disclosure.desk import Desk
 from services.disclosure.errors import DisclosureError
 from services.disclosure.opening import open_desk
@@ -28,8 +38,9 @@ from services.disclosure.rest.settings import ApiSettings
 from services.disclosure.settings import DisclosureSettings
 from services.policy.problems import ConfigError
 from services.runtime.health import HealthServer, Heartbeat
+from services.runtime.lifecycle import stop_on_signals
 from services.runtime.logs import configure_logs
-from services.runtime.service import ServiceError, ServiceSettings
+from services.runtime.service import ServiceError, ServiceSettings, kafka_bus
 from services.sql import Database, parsed
 from services.startup import site_of
 from services.vault.errors import VaultError
@@ -44,6 +55,7 @@ _EXPIRES = Actor(who="veil", why="its time is over", role="service")
 _PREFIXES = {
     "DisclosureSettings": "VEIL_DISCLOSURE_",
     "AccountSettings": "VEIL_ACCOUNTS_",
+    "KafkaSettings": "VEIL_KAFKA_",
     "ServiceSettings": "VEIL_SERVICE_",
 }
 _FIRST = "there is no account yet: veil accounts add NAME --role admin makes the first"
@@ -77,8 +89,11 @@ def run() -> int:
         return 1
     configure_logs(service.log_level, as_json=service.log_json)
     try:
-        with _opened(settings, service) as (server, listening):
-            server.run([listening])
+        # The server takes signals while it runs, and raises them again afterwards: without a handler of ours that would
+        # end the process before what was opened is closed.
+        with stop_on_signals() as stop, _opened(settings, service) as (server, listening):
+            if not stop.is_set():
+                server.run([listening])
     except _KEEPS_FROM_STARTING as error:
         _log.error("%s can't start: %s", _NAME, _sentence(error))
         return 1
@@ -89,7 +104,7 @@ def run() -> int:
 @contextmanager
 def _opened(settings: ApiSettings, service: ServiceSettings) -> Iterator[tuple[uvicorn.Server, socket.socket]]:
     """Everything that the API needs, while the block runs."""
-    of_accounts = AccountSettings()
+    of_accounts, kafka = AccountSettings(), KafkaSettings()
     name_of = _site_of(service)
     with closing(Accounts(of_accounts)) as accounts, closing(Jobs(settings.jobs, (VaultError,))) as jobs:
         desk = open_desk(DisclosureSettings(), open_vault())  # type: ignore[call-arg, unused-ignore]
@@ -104,6 +119,7 @@ def _opened(settings: ApiSettings, service: ServiceSettings) -> Iterator[tuple[u
             closing(HealthServer({_NAME: beat}, service.health_port, service.health_host)) as health,
             closing(_listen(settings)) as listening,
             _expiring(desk, settings.expire_every_s),
+            _publishing(desk, accounts, kafka),
         ):
             scheme = "https" if settings.certificate is not None else "http"
             port = listening.getsockname()[1]
@@ -117,6 +133,14 @@ def _site_of(service: ServiceSettings) -> Callable[[str], str]:
         return lambda _: ""
     site = site_of(service)
     return lambda camera: site.config.name if camera in site.policies else ""
+
+
+def _publishing(desk: Desk, accounts: Accounts, kafka: KafkaSettings) -> AbstractContextManager[None]:
+    """Brings events of requests and accounts to the topic audit, where a broker is named; the vault brings its own."""
+    if "bootstrap" not in kafka.model_fields_set:
+        _log.info("audit events stay in their tables: VEIL_KAFKA_BOOTSTRAP names no broker")
+        return nullcontext()
+    return publishing([desk.store, accounts.log], kafka_bus, (DisclosureError, AccountError))
 
 
 def _server(app: FastAPI, settings: ApiSettings) -> uvicorn.Server:

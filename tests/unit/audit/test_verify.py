@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from services.audit.check import Fault, by_chain, check_against, check_chains, without_repeats
+from services.audit.check import Fault, by_chain, check_against, check_chains, check_published, without_repeats
 from services.audit.checkpoints import Checkpoints, check_checkpoints
 from services.audit.errors import AuditError, Unavailable
 from services.audit.export import check_export, export
@@ -246,7 +246,8 @@ def against_topic(folder: Path, bus: MemoryBus) -> list[Fault]:
     messages = bus.reader(AUDIT, Start("oldest")).poll(0.1, 10_000)
     seen = by_chain(without_repeats(of_messages(messages)))
     with closing(logs_of(folder)) as source:
-        found = check_against("log", source.chains(), "the topic", seen, mutual_since_us=0)
+        found = check_against("log", source.chains(), "the topic", seen)
+        found += check_published("log", source.chains(), "the topic", seen, 0)
     return [*check_chains("topic", seen, whole=False), *found]
 
 
@@ -404,7 +405,7 @@ def test_an_export_knows_what_was_cut_off_the_log_since(tmp_path: Path) -> None:
     run(tmp_path, *CUTS[0])
     seen = by_chain(check_export(target).links)
     with closing(logs_of(tmp_path)) as source:
-        (fault,) = check_against("log", source.chains(), "march", seen, mutual_since_us=None)
+        (fault,) = check_against("log", source.chains(), "march", seen)
     assert "march holds event 5" in str(fault)
 
 

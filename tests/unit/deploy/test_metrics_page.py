@@ -28,7 +28,7 @@ def test_every_metric_of_every_service_is_found() -> None:
 
 
 def test_a_page_without_a_place_for_a_service_is_refused() -> None:
-    with pytest.raises(ValueError, match="no place for the table 'auditor'"):
+    with pytest.raises(ValueError, match="no place for the table 'audit'"):
         metrics_page.filled("")
 
 
