@@ -1,9 +1,11 @@
 """What three bodies of law ask of cameras, and what the facts say to it: met, not met, or for the house to decide.
 
 Sources; the current text has to be checked before anybody relies on them. PIPA: Personal Information Protection Act of
-Korea and its Enforcement Decree (elaw.klri.re.kr). EDPB: Guidelines 3/2019 on processing of personal data through video
-devices, version 2.0 (edpb.europa.eu), with the GDPR's articles. CNIL: its pages on vidéoprotection and
-vidéosurveillance (cnil.fr), and France's Code de la sécurité intérieure (legifrance.gouv.fr).
+Korea and its Enforcement Decree, as they number things since 2023 (elaw.klri.re.kr); the commission's standard
+guidelines were renumbered more than once and are named as a whole. EDPB: Guidelines 3/2019 on processing of personal
+data through video devices, version 2.0 (edpb.europa.eu), with the GDPR's articles. CNIL: its pages on vidéoprotection
+and vidéosurveillance and its recommendation on logging, 2021-122 (cnil.fr), with France's Code de la sécurité
+intérieure and Code du travail (legifrance.gouv.fr).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -190,13 +192,19 @@ _PIPA = Framework(
         ),
         Point(
             "Art. 21; standard guidelines",
-            "Destroyed when its time is over; 30 days where nothing else is set.",
+            "Destroyed without delay when its time is over; 30 days where that is hard to say.",
             _retention(_KOREA_HOURS, "30 days"),
         ),
-        Point("Art. 35, Decree art. 41", "An answer to whoever asks for their footage within ten days.", _deadlines),
-        Point("Art. 35(4)", "Nobody else's rights harmed by it: others are masked.", _third_persons),
-        Point("Standard guidelines", "Who looked, when and what for is written down.", _log),
-        Point("Art. 23", "No identification by the body's features without a basis of its own.", _no_identification),
+        Point("Art. 35(3), Decree art. 41", "An answer to whoever asks for their footage within ten days.", _deadlines),
+        Point(
+            "Art. 35(4); standard guidelines", "Nobody else's rights harmed by it: others are masked.", _third_persons
+        ),
+        Point("Standard guidelines", "Use, hand-over, destruction and requests for access are written down.", _log),
+        Point(
+            "Art. 23, Decree art. 18",
+            "No identification by the body's features without a basis of its own.",
+            _no_identification,
+        ),
     ),
 )
 
@@ -204,7 +212,7 @@ _EDPB = Framework(
     "edpb",
     "EU: EDPB Guidelines 3/2019, with the GDPR",
     (
-        Point("Section 3; GDPR 5(1)(b), 6", "Purpose in writing for each camera, and a legal basis.", _purpose),
+        Point("Section 3; GDPR 5(1)(b), 5(2), 6", "Purpose in writing for each camera, and a legal basis.", _purpose),
         Point(
             "Section 4; GDPR 5(1)(b), 6",
             "Footage goes to others only on a basis of its own.",
@@ -229,10 +237,10 @@ _EDPB = Framework(
             _retention(_LONG_HOURS, "72 hours"),
         ),
         Point("Section 9; GDPR 25, 32", "Privacy by design: masking, encryption, access that is logged.", _security),
-        Point("Section 9; GDPR 5(1)(c)", "No more is seen than the purpose needs.", _people_masked),
+        Point("Section 9.2; GDPR 5(1)(c), 25", "No more is seen than the purpose needs.", _people_masked),
         Point(
-            "Section 10; GDPR 35",
-            "An impact assessment where much is watched.",
+            "Section 10; GDPR 35(3)(c)",
+            "An impact assessment where public places are watched at large.",
             _decide("Figures for it: docs/measurements.md and the cameras below."),
         ),
     ),
@@ -248,12 +256,21 @@ _CNIL = Framework(
             "The prefect's authorisation for what the public enters.",
             _decide("Authorisations are not known here."),
         ),
-        Point("Code de la sécurité intérieure, L252-5", "At most a month.", _retention(_MONTH_HOURS, "a month")),
-        Point("CNIL", "Every access can be traced to an account; who may look is the house's choice.", _log),
-        Point("CNIL; GDPR 9", "No face recognition.", _no_identification),
+        Point("Code de la sécurité intérieure, L252-5; CNIL", "At most a month.", _retention(_MONTH_HOURS, "a month")),
         Point(
-            "CNIL; Code du travail",
-            "No watching of staff at their place of work.",
+            "CNIL, recommendation 2021-122; GDPR 32",
+            "Every access can be traced to an account; who may look is the house's choice.",
+            _log,
+        ),
+        Point(
+            "CNIL, recommendation 2021-122",
+            "Such traces are kept for six months to a year; up to three years where internal control needs it.",
+            _decide("Veil removes no event by itself, and the topic keeps three years: how long is yours to say."),
+        ),
+        Point("GDPR 9(1)", "No face recognition without an exception to the prohibition.", _no_identification),
+        Point(
+            "CNIL; Code du travail, L1121-1",
+            "No watching of staff at their place of work, but for special cases.",
             _decide("What cameras see is not known here; zones with `use: mask` take places out."),
         ),
         Point(
@@ -261,9 +278,10 @@ _CNIL = Framework(
             "A sign: who, what for, how long, which rights, whom to complain to.",
             _decide("Signs are not known here."),
         ),
-        Point("GDPR 12(3), 15", "Access within a month, with others masked.", _deadlines),
+        Point("GDPR 12(3), 15", "Access within a month, to be put off with reasons.", _deadlines),
+        Point("GDPR 15(4)", "Nobody else's rights harmed by it: others are masked.", _third_persons),
         Point(
-            "GDPR 35",
+            "GDPR 35(3)(c)",
             "An impact assessment where public places are watched at large.",
             _decide("Figures for it stand below."),
         ),
