@@ -58,6 +58,12 @@ class _In(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
 
+class _Out(BaseModel):
+    """Fields are read from what they are named after, where it has them."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
 class FileIn(_In):
     """A new request."""
 
@@ -141,7 +147,7 @@ class DownloadIn(_In):
     why: Why
 
 
-class StepOut(BaseModel):
+class StepOut(_Out):
     """One thing that was done."""
 
     action: Action
@@ -154,10 +160,10 @@ class StepOut(BaseModel):
     @classmethod
     def of(cls, step: Step) -> "StepOut":
         """As it is shown."""
-        return cls(action=step.action, who=step.who, role=step.role, at_us=step.at_us, why=step.why, after=step.after)
+        return cls.model_validate(step)
 
 
-class SightOut(BaseModel):
+class SightOut(_Out):
     """A part of the subject."""
 
     camera: str
@@ -168,7 +174,7 @@ class SightOut(BaseModel):
     last_seq: int
 
 
-class RequestOut(BaseModel):
+class RequestOut(_Out):
     """A request."""
 
     id: str = Field(pattern=ID, examples=["20260302-1f0c9a7e"])
@@ -217,14 +223,14 @@ class RequestOut(BaseModel):
         )
 
 
-class RequestsOut(BaseModel):
+class RequestsOut(_Out):
     """Requests, those due first."""
 
     today: date = Field(description="In the house's zone.")
     requests: list[RequestOut]
 
 
-class JobOut(BaseModel):
+class JobOut(_Out):
     """Something that is being done."""
 
     id: str = Field(examples=["j0123456789abcdef"])
@@ -239,19 +245,10 @@ class JobOut(BaseModel):
     @classmethod
     def of(cls, job: Job) -> "JobOut":
         """As it is shown."""
-        return cls(
-            id=job.id,
-            request=job.request,
-            action=job.action,
-            state=job.state,
-            progress=job.progress,
-            error=job.error,
-            made_us=job.made_us,
-            result=job.result,
-        )
+        return cls.model_validate(job)
 
 
-class FoundOut(BaseModel):
+class FoundOut(_Out):
     """A track of the last search."""
 
     number: int
@@ -284,14 +281,14 @@ class FoundOut(BaseModel):
         )
 
 
-class FoundsOut(BaseModel):
+class FoundsOut(_Out):
     """What the last search found, in order of time."""
 
     total: int
     found: list[FoundOut]
 
 
-class VideoOut(BaseModel):
+class VideoOut(_Out):
     """A rendered video."""
 
     name: str
@@ -307,7 +304,7 @@ class VideoOut(BaseModel):
     sha256: str
 
 
-class LackOut(BaseModel):
+class LackOut(_Out):
     """A part of the range of which there is nothing."""
 
     camera: str
@@ -317,7 +314,7 @@ class LackOut(BaseModel):
     why: str
 
 
-class VideosOut(BaseModel):
+class VideosOut(_Out):
     """What was rendered."""
 
     videos: list[VideoOut]
@@ -327,30 +324,12 @@ class VideosOut(BaseModel):
     def of(cls, rendered: Rendered) -> "VideosOut":
         """As it is shown."""
         return cls(
-            videos=[
-                VideoOut(
-                    name=part.name,
-                    camera=part.camera,
-                    epoch=part.epoch,
-                    width=part.width,
-                    height=part.height,
-                    frames=part.frames,
-                    open=part.open,
-                    with_subject=part.with_subject,
-                    duration_ms=part.duration_ms,
-                    closed=dict(part.closed),
-                    sha256=part.sha256,
-                )
-                for part in rendered.parts
-            ],
-            lacks=[
-                LackOut(camera=lack.camera, start_us=lack.start_us, end_us=lack.end_us, kind=lack.kind, why=lack.why)
-                for lack in rendered.lacks
-            ],
+            videos=[VideoOut.model_validate(part) for part in rendered.parts],
+            lacks=[LackOut.model_validate(lack) for lack in rendered.lacks],
         )
 
 
-class MaskOut(BaseModel):
+class MaskOut(_Out):
     """What covers what."""
 
     box: list[int] = Field(description="x1, y1, x2, y2 in pixels.")
@@ -359,7 +338,7 @@ class MaskOut(BaseModel):
     correction: int | None
 
 
-class FrameOut(BaseModel):
+class FrameOut(_Out):
     """What is told of a frame of a video."""
 
     number: int
@@ -390,7 +369,7 @@ class FrameOut(BaseModel):
         )
 
 
-class EventOut(BaseModel):
+class EventOut(_Out):
     """An audit event; it never tells whose footage it is."""
 
     event_id: str
@@ -421,7 +400,7 @@ class EventOut(BaseModel):
         )
 
 
-class EventsOut(BaseModel):
+class EventsOut(_Out):
     """Events, oldest first."""
 
     unbroken: bool = Field(description="Whether no event was changed, removed from within or reordered.")
@@ -429,7 +408,7 @@ class EventsOut(BaseModel):
     events: list[EventOut]
 
 
-class VerdictOut(BaseModel):
+class VerdictOut(_Out):
     """What a look at a package found."""
 
     holds: bool
@@ -439,7 +418,7 @@ class VerdictOut(BaseModel):
     @classmethod
     def of(cls, verdict: Verdict) -> "VerdictOut":
         """As it is shown."""
-        return cls(holds=verdict.holds, faults=list(verdict.faults), fingerprint=verdict.fingerprint)
+        return cls.model_validate(verdict)
 
 
 def correction_of(given: CorrectionIn, why: str) -> Mapping[str, object]:
