@@ -11,7 +11,7 @@ _JOIN_S = 3.0
 _ENDINGS = {
     pb.EndOfStream.FINISHED: "came to its end",
     pb.EndOfStream.LOST: "broke off; a new epoch follows when the camera is back",
-    pb.EndOfStream.STOPPED: "was stopped",
+    pb.EndOfStream.STOPPED: "was stopped, or broke off where it is a file",
 }
 
 

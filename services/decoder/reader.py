@@ -107,7 +107,7 @@ class CameraReader:
             )
         except SourceError as error:
             if not self._camera.is_live:
-                self._end_unopened(pb.EndOfStream.LOST, str(error))
+                self._end_unopened(pb.EndOfStream.STOPPED, str(error))
             return 0, str(error)
         metrics.RUNNING.inc()
         try:
@@ -145,9 +145,14 @@ class CameraReader:
         if self._stopped:
             frames = writer.end(pb.EndOfStream.STOPPED, "")
         else:
-            goes_on = broken is not None or self._camera.loop
-            frames = writer.end(pb.EndOfStream.LOST if goes_on else pb.EndOfStream.FINISHED, broken or "")
+            frames = writer.end(self._reason(broken), broken or "")
         return frames, broken
+
+    def _reason(self, broken: str | None) -> "pb.EndOfStream.Reason":
+        """Why an epoch ended that was not stopped. A file that broke off does not come back: nobody waits for it."""
+        if self._camera.is_live and (broken is not None or self._camera.loop):
+            return pb.EndOfStream.LOST
+        return pb.EndOfStream.FINISHED if broken is None else pb.EndOfStream.STOPPED
 
     @property
     def _speed(self) -> float:

@@ -159,7 +159,7 @@ def _probe(path: Path) -> SourceInfo:
     try:
         return probe(str(path))
     except SourceError as error:
-        raise RunError(str(error), ExitCode.INPUT) from error
+        raise RunError(str(error).removesuffix("."), ExitCode.INPUT) from error
 
 
 def _detectors(job: RedactJob) -> Mapping[str, Detector]:
@@ -211,7 +211,7 @@ def _refuse_nothing(job: RedactJob, tally: Tally) -> None:
 def _raise_failures(parts: EmbeddedLine) -> None:
     for failures, code in ((parts.decoder.failures, ExitCode.INPUT), (parts.encoder.failures, ExitCode.OUTPUT)):
         for sentence in failures.values():
-            raise RunError(sentence, code)
+            raise RunError(sentence.removesuffix("."), code)
 
 
 def _progress(outcome: Outcome, info: SourceInfo, wall_s: float) -> Progress:

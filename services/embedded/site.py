@@ -16,7 +16,7 @@ from services.embedded.wiring import embedded_line
 from services.encoder.process import targets_of
 from services.inference.load import load_detectors
 from services.policy.site import Site
-from services.runtime.health import HealthServer
+from services.runtime.health import HealthServer, Heartbeat
 from services.runtime.stage import Stage
 from services.tracker.settings import TrackerSettings
 
@@ -66,7 +66,7 @@ def run_site(
         cameras_of(site), site.book, targets, found, _DETECTOR_TIMEOUT_S, vault=keeping, tracking=tracking
     )
     try:
-        health = nullcontext() if health_port is None else closing(HealthServer(parts.line.heartbeats, health_port))
+        health = nullcontext() if health_port is None else _health(parts.line.heartbeats, health_port)
         with health, nullcontext() if beside is None else beside(parts.bus):
             recorder = Recorder(parts.bus)
             parts.line.start()
@@ -80,7 +80,16 @@ def run_site(
         parts.line.stop(_STOP_S)
     for failures, code in ((parts.decoder.failures, ExitCode.INPUT), (parts.encoder.failures, ExitCode.OUTPUT)):
         if failures:
-            raise RunError("; ".join(f"camera {camera}: {why}" for camera, why in sorted(failures.items())), code)
+            told = (f"camera {camera}: {why.removesuffix('.')}" for camera, why in sorted(failures.items()))
+            raise RunError("; ".join(told), code)
+
+
+def _health(beats: Mapping[str, Heartbeat], port: int) -> AbstractContextManager[object]:
+    try:
+        return closing(HealthServer(beats, port))
+    except OSError as error:
+        why = (error.strerror or "failed").lower()
+        raise RunError(f"--health-port: can't listen on port {port}: {why}", ExitCode.USAGE) from error
 
 
 def _watched() -> TrackerSettings:

@@ -21,6 +21,8 @@ _Packet: TypeAlias = "av.Packet[Any]"
 
 # Compressed pictures read ahead at most until the first one can be decoded.
 _MOST_PRELUDE = 300
+# Less than that is missing from files that are whole, too: the last picture's duration is a guess.
+_SHORT_S = 1.0
 
 # What the line can pass on: the decoder has all it needs in StreamInfo.
 CODECS = frozenset(
@@ -74,6 +76,7 @@ class Demuxer:
         self._prelude: deque[_Packet] = deque()
         self._sound_packets = 0
         self._read_units = 0
+        self._end_s = 0.0
         self._last_damaged = False
         try:
             self._stream = video_stream(self._container, url)
@@ -112,6 +115,7 @@ class Demuxer:
             if not started and self._live and not packet.is_keyframe:
                 continue
             self._read_units += 1
+            self._end_s = max(self._end_s, _end_s(packet))
             self._last_damaged = packet.is_corrupt
             # A file's first picture is taken for a keyframe: were it none, decoding shows it and the frames count.
             yield from self._order.push(self._unit(packet, keyframe=packet.is_keyframe or not started))
@@ -144,6 +148,9 @@ class Demuxer:
             return SourceError(f"{self._name}: ends after {self._read_units} of {self._stream.frames} frames.")
         if self._last_damaged:
             return SourceError(f"{self._name}: cut off in frame {self._read_units}.")
+        told_s = _told_duration_s(self._stream.metadata.get("DURATION", ""))
+        if self._container.format.name.startswith("matroska") and self._end_s < told_s - _SHORT_S:
+            return SourceError(f"{self._name}: ends after {self._end_s:.1f} of {told_s:.1f} seconds.")
         return None
 
     def _unit(self, packet: _Packet, keyframe: bool) -> SourceUnit:
@@ -245,6 +252,22 @@ class _Shown:
     def __call__(self, payload: bytes | None, index: int) -> list[int]:
         packet = None if payload is None else packet_of(payload, (index,))
         return [number_of(frame) for frame in _decoded(self._context, packet)]
+
+
+def _end_s(packet: _Packet) -> float:
+    """When the packet's picture ends, seconds in the stream's own time; 0 where it has no time."""
+    if packet.pts is None or packet.time_base is None:
+        return 0.0
+    return float((packet.pts + (packet.duration or 0)) * packet.time_base)
+
+
+def _told_duration_s(tag: str) -> float:
+    """Matroska's tag DURATION, such as 00:00:10.040000000; 0 where it says nothing."""
+    try:
+        hours, minutes, seconds = tag.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return 0.0
 
 
 def _decoded(context: av.VideoCodecContext, packet: _Packet | None) -> list[av.VideoFrame]:

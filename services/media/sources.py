@@ -160,7 +160,7 @@ def source_errors(url: str) -> Iterator[None]:
     try:
         yield
     except av.error.FileNotFoundError:
-        raise SourceError(f"{name}: no such file.") from None
+        raise SourceError(f"{name}: there is no such file.") from None
     except av.error.PermissionError:
         raise SourceError(f"{name}: not readable, permission denied.") from None
     except av.error.IsADirectoryError:

@@ -69,6 +69,24 @@ def test_an_input_that_breaks_off_leaves_no_output(
     assert not (tmp_path / "out.mp4").exists()
 
 
+@pytest.mark.timeout(120)
+def test_an_input_that_breaks_off_in_the_middle_leaves_no_output_either(
+    carphone: Path, policy: Policy, detectors: Mapping[str, Detector], tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.mkv"
+    with av.open(str(carphone)) as reader, av.open(str(cut), "w") as writer:
+        stream = writer.add_stream_from_template(reader.streams.video[0])
+        for packet in reader.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                writer.mux(packet)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 4])
+    with pytest.raises(RunError, match=r"cut\.mkv: ends after") as caught:
+        redact_file(RedactJob(cut, tmp_path / "out.mp4", policy, detectors=detectors))
+    assert caught.value.code == ExitCode.INPUT
+    assert [path.name for path in tmp_path.iterdir()] == ["cut.mkv"]
+
+
 @pytest.mark.parametrize("name", ["out.mp4", "index.m3u8"])
 def test_an_interrupt_leaves_no_output(
     name: str, policy: Policy, detectors: Mapping[str, Detector], tmp_path: Path

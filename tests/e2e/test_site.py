@@ -1,5 +1,6 @@
 """`run_site`: several cameras in one process, live, each masked by its own policy, stopped cleanly."""
 
+import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from services.detect.interface import Detector
+from services.embedded.errors import ExitCode, RunError
 from services.embedded.site import run_site
 from services.policy.site import load_site
 from tests.support.frames import luma
@@ -66,6 +68,27 @@ def test_i1_i7_two_live_cameras_are_masked_recorded_and_stopped(
     assert segments
     with av.open(str(tmp_path / "hall" / segments[-1])) as segment:
         assert sum(1 for _ in segment.decode(video=0)) > 0
+
+
+def test_a_port_that_is_taken_is_told(detectors: Mapping[str, Detector], tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("name: x\ncameras: [{id: hall, source: none.mp4, outputs: {mp4: hall.mp4}}]\n")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(RunError, match=f"can't listen on port {port}: address already in use") as caught:
+            run_site(load_site(site), threading.Event(), health_port=port, detectors=detectors)
+    assert caught.value.code == ExitCode.USAGE
+
+
+@pytest.mark.timeout(60)
+def test_a_site_whose_only_file_is_missing_ends_with_one_sentence(
+    detectors: Mapping[str, Detector], tmp_path: Path
+) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("name: x\ncameras: [{id: hall, source: none.mp4, outputs: {mp4: hall.mp4}}]\n")
+    with pytest.raises(RunError, match=r"camera hall: .*none\.mp4: there is no such file") as caught:
+        run_site(load_site(site), threading.Event(), detectors=detectors)
+    assert caught.value.code == ExitCode.INPUT
 
 
 LIVE = """\

@@ -231,7 +231,7 @@ def test_one_epoch_only() -> None:
     ("reason", "told"),
     [
         (pb.EndOfStream.LOST, "gate: the stream broke off; a new epoch follows when the camera is back"),
-        (pb.EndOfStream.STOPPED, "gate: the stream was stopped"),
+        (pb.EndOfStream.STOPPED, "gate: the stream was stopped, or broke off where it is a file"),
     ],
 )
 def test_an_end_is_told(reason: pb.EndOfStream.Reason, told: str) -> None:

@@ -177,7 +177,7 @@ def test_a_missing_file_ends_at_once_with_a_reason(tmp_path: Path, video: Path) 
     assert list(stage.failures) == ["bad"]
     assert "no such file" in stage.failures["bad"]
     end = next(end for end in sent.source_ends if end.camera_id == "bad")
-    assert (end.frames, end.reason) == (0, pb.EndOfStream.LOST)
+    assert (end.frames, end.reason) == (0, pb.EndOfStream.STOPPED)
     assert "no such file" in end.detail
     assert {end.camera_id for end in sent.detect_ends} == {"bad", "good"}
     assert len(sent.units) == 50

@@ -165,3 +165,13 @@ def test_a_file_that_was_cut_off_says_so_after_its_last_frame(tmp_path: Path) ->
         seqs.extend(unit.seq for unit in source.units() if isinstance(unit, SourceUnit))
     assert 10 < len(seqs) < 60
     assert sorted(seqs) == list(range(len(seqs)))
+
+
+def test_a_matroska_file_that_was_cut_off_says_so_too(tmp_path: Path) -> None:
+    whole = make_video(tmp_path / "a.mkv", frames=90)
+    assert sum(isinstance(unit, SourceUnit) for unit in Demuxer(str(whole), live=False).units()) == 90
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 4 // 10])
+    source = Demuxer(str(cut), live=False)
+    with pytest.raises(SourceError, match=r"cut.mkv: ends after \d\.\d of 3\.6 seconds"):
+        assert 10 < sum(isinstance(unit, SourceUnit) for unit in source.units()) < 60
