@@ -28,12 +28,12 @@ def load_policy(source: str | Path, overrides: Mapping[str, Any] | Layer | None 
     A file may start from a preset (`extends: bank`). Mappings are merged key by key; anything else replaces what lies
     below it. A layer that names another `profile` brings that profile's tracking values along.
     """
-    return _resolve(source, _as_layer(overrides), *above)[0]
+    return _resolve(source, *_laid(overrides), *above)[0]
 
 
 def check_policy(source: str | Path, overrides: Mapping[str, Any] | Layer | None = None) -> tuple[Problem, ...]:
     """What is allowed in a policy but worth a second thought. Raises ConfigError for what is not allowed."""
-    policy, layer = _resolve(source, _as_layer(overrides))
+    policy, layer = _resolve(source, *_laid(overrides))
     return tuple(Problem(layer.place(key), key, message) for key, message in cautions(policy))
 
 
@@ -53,8 +53,10 @@ def is_preset(source: str | Path) -> bool:
     return isinstance(source, str) and source in PRESETS
 
 
-def _as_layer(overrides: Mapping[str, Any] | Layer | None) -> Layer:
-    return overrides if isinstance(overrides, Layer) else Layer.of(overrides or {}, "overrides")
+def _laid(overrides: Mapping[str, Any] | Layer | None) -> tuple[Layer, ...]:
+    """The overrides as a layer; none where there are none, or what a file lacks would be told as theirs."""
+    layer = overrides if isinstance(overrides, Layer) else Layer.of(overrides or {}, "overrides")
+    return (layer,) if layer.data else ()
 
 
 def _resolve(source: str | Path, *above: Layer) -> tuple[Policy, Layer]:
@@ -74,6 +76,9 @@ def _file_layers(source: str | Path) -> list[Layer]:
         hint = did_you_mean(path.name, PRESETS) or f", presets are {', '.join(PRESETS)}"
         raise ConfigError([Problem(Place(str(source)), (), f"there is neither a preset nor a file of this name{hint}")])
     layer = read_layer(path)
+    if not layer.data:
+        # Left by a full disk or a save that broke off, it would otherwise mean the defaults: less than it asked for.
+        raise ConfigError([Problem(Place(str(source)), (), "is empty: name a preset (`extends: public`) or a key")])
     data = {"name": _slug(path.stem), **layer.data}
     base = data.pop("extends", None)
     own = Layer(data, layer.places)

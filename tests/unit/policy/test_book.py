@@ -45,13 +45,18 @@ def test_i1_a_policy_that_becomes_unreadable_is_taken_away_until_it_is_right_aga
     with pytest.raises(PolicyUnavailable, match=r"door\.yaml:1:1: mode: must be one of"):
         book.policy_for("door")
 
-    path.unlink()
+    path.write_text("")  # as a full disk leaves it: not the defaults
     clock.now = 12
+    with pytest.raises(PolicyUnavailable, match="is empty"):
+        book.policy_for("door")
+
+    path.unlink()
+    clock.now = 18
     with pytest.raises(PolicyUnavailable, match="there is no such file"):
         book.policy_for("door")
 
     path.write_text("mode: solid\n")
-    clock.now = 18
+    clock.now = 24
     assert book.policy_for("door").mode is Mode.SOLID
 
 

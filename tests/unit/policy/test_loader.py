@@ -148,6 +148,9 @@ def test_every_problem_is_told_at_once_with_line_column_and_key(tmp_path: Path) 
         ("mode: solid\nmode: blur\n", "lobby.yaml:2:1: mode: stands twice, first on line 1"),
         ("a: [1, 2\n", "lobby.yaml:2:1: is not valid YAML: expected ',' or ']', but got '<stream end>'"),
         ("- face\n", "lobby.yaml:1:1: must hold keys and values at its top"),
+        ("", "lobby.yaml: is empty: name a preset (`extends: public`) or a key"),
+        ("# kinds: [person]\n", "lobby.yaml: is empty"),
+        ("{}\n", "lobby.yaml: is empty"),
         ("title: !!python/object:os.system x\n", "the tag"),
         ("title: &a x\npurpose: *a\n", "lobby.yaml:1:8: is not valid YAML: anchors and aliases are not allowed"),
         ("title: " + "[" * 60, "lobby.yaml:1:31: is not valid YAML: it is nested too deeply"),
@@ -214,6 +217,11 @@ def test_no_value_that_may_hold_a_password_is_repeated(tmp_path: Path) -> None:
 def test_what_deserves_a_second_thought_is_told_with_its_key(overrides: dict[str, object], key: str) -> None:
     (caution,) = check_policy("apartment", overrides)
     assert ".".join(map(str, caution.key)) == key
+
+
+def test_what_a_file_lacks_is_told_of_that_file(tmp_path: Path) -> None:
+    notes = check_policy(_write(tmp_path, "kinds: [face]\n"))
+    assert [str(note).split(": ")[:2] for note in notes] == [[f"{tmp_path / 'lobby.yaml'}:1:1", "purpose"]]
 
 
 def test_plain_words_say_what_is_masked_and_what_happens_otherwise() -> None:
