@@ -62,6 +62,8 @@ def tells_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
             fail(str(error), error.code)
         except KeyboardInterrupt:
             fail("interrupted; nothing half-written was left", ExitCode.INTERRUPTED)
+        except typer.Abort:
+            fail("no answer; nothing was done", ExitCode.INTERRUPTED)
         except (typer.Exit, BrokenPipeError):
             raise
         except OSError as error:

@@ -78,7 +78,9 @@ def _listen(settings: ConsoleSettings) -> socket.socket:
         return socket.create_server((settings.host, settings.port), family=_family(settings.host))
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
-        raise ConsoleError(f"the console can't listen on {where}: {(error.strerror or 'failed').lower()}") from error
+        # Python puts the address into the system's words, where it stands a second time.
+        why = (error.strerror or "failed").partition(" (while ")[0].lower()
+        raise ConsoleError(f"the console can't listen on {where}: {why}") from error
 
 
 def _family(host: str) -> socket.AddressFamily:

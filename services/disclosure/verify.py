@@ -218,6 +218,8 @@ def _opened(path: Path) -> Iterator[_Package]:
     if path.is_dir():
         yield _Folder(path)
         return
+    if not path.exists():
+        raise PackageError(f"{path}: there is no such file.")
     try:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):

@@ -31,7 +31,11 @@ def verify(
     from services.disclosure import verify as checks
 
     try:
-        verdict = checks.verify(package, key.read_bytes() if key is not None else None, fingerprint)
+        public = key.read_bytes() if key is not None else None
+    except OSError as error:  # not 1, which says that the package was changed
+        fail(f"{key}: can't be read: {(error.strerror or 'failed').lower()}", ExitCode.USAGE)
+    try:
+        verdict = checks.verify(package, public, fingerprint)
     except checks.PackageError as error:
         fail(sentence(error), ExitCode.USAGE)
     for fault in verdict.faults:

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 import services.embedded.redact
@@ -115,6 +116,12 @@ def test_help_teaches(command: list[str], taught: str) -> None:
     result = _veil(*command)
     assert result.exit_code == 0
     assert taught in _words(result.stdout)
+
+
+def test_the_page_of_commands_names_them_all() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "command.md").read_text(encoding="utf-8")
+    commands = [command.name or "" for command in get_command(app).commands.values()]  # type: ignore[attr-defined]
+    assert [name for name in commands if f"`veil {name}" not in page] == []
 
 
 def test_a_missing_input_is_one_sentence_and_code_3(tmp_path: Path) -> None:

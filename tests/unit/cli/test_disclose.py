@@ -67,6 +67,9 @@ def test_from_the_request_to_the_package(set_up: Path) -> None:
 def test_a_changed_package_ends_with_1_and_what_is_none_with_2(set_up: Path) -> None:
     (set_up / "x.zip").write_bytes(b"something else")
     assert "can't be read as a package" in run("verify", str(set_up / "x.zip"), code=2)
+    assert "there is no such file" in run("verify", str(set_up / "y.zip"), code=2)
+    no_key = run("verify", str(set_up / "x.zip"), "--key", str(set_up / "none.pem"), code=2)
+    assert "none.pem: can't be read" in no_key, "not 1, as if the package were changed"
 
 
 def test_what_is_wrong_is_told_in_one_sentence(set_up: Path) -> None:

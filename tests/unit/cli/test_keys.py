@@ -76,6 +76,8 @@ def test_destroy_asks_and_leaves_nothing(folder: Path) -> None:
     old, new = KeyFolder(folder).names()
     refused = _veil("destroy", old, folder, answer="n\n")
     assert refused.exit_code == ExitCode.USAGE
+    silent = _veil("destroy", old, folder)
+    assert (silent.exit_code, silent.stderr) == (ExitCode.INTERRUPTED, "error: no answer; nothing was done\n")
     assert len(KeyFolder(folder).names()) == 2
     assert _veil("destroy", old, folder, answer="y\n").exit_code == 0
     assert [entry.name for entry in folder.iterdir()] == [f"{new}.key"]
