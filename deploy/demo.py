@@ -86,7 +86,8 @@ def offer_console(video: Path) -> None:
     # More than the cores keep up with would be closed most of the time, as it should be, and tell a newcomer nothing.
     fitting = max(2, len(os.sched_getaffinity(0)))
     cameras = "".join(
-        f"  - {{id: {name}, source: {video}, loop: true, policy: {policy}}}\n" for name, policy in CAMERAS[:fitting]
+        f"  - {{id: {name}, source: {json.dumps(str(video))}, loop: true, policy: {policy}}}\n"
+        for name, policy in CAMERAS[:fitting]
     )
     (OUT / CHANGES).mkdir(exist_ok=True)
     site.write_text(f"name: demo\nchanges: {CHANGES}\ncameras:\n{cameras}")

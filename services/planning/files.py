@@ -26,6 +26,8 @@ def read(path: Path, model: type[_M]) -> _M:
         raise PlanError(f"{path} can't be read: {getattr(error, 'strerror', None) or 'it is no text'}") from error
     except yaml.YAMLError as error:
         raise PlanError(f"{path} is no YAML") from error
+    if not isinstance(data, dict):
+        raise PlanError(f"{path}: must hold keys and values at its top")
     try:
         return model.model_validate(data)
     except ValidationError as error:

@@ -82,3 +82,10 @@ def test_what_is_wrong_with_a_file_is_one_sentence(tmp_path: Path, change: dict[
     write(file, data)
     with pytest.raises(PlanError, match=sentence):
         calibration(file)
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("hello\n", encoding="utf-8")
+    with pytest.raises(PlanError, match=r"notes\.txt: must hold keys and values at its top"):
+        calibration(file)
