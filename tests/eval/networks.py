@@ -13,17 +13,18 @@ from tests.eval import comparison, report
 from tests.eval.exposure import Exposure
 from tests.eval.programs import Program, veil
 
-OWN = "veil"
 _INSTALLED = {"face": "centerface", "plate": "clp_det", "person": "ssd_mobilenetv2_oidv4"}
 
 
 def choices(kinds: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-    """Name → models by detector: all installed, the own network for one kind each, and for all that it finds."""
-    own = [kind for kind in kinds if kind in catalogue().models[OWN].finds]
+    """Name → models by detector: all installed, each own network for one kind each, and for all that it finds."""
     installed = {kind: _INSTALLED[kind] for kind in kinds}
-    made = {"installed": installed, **{f"{OWN} for {kind}": {**installed, kind: OWN} for kind in own}}
-    if len(own) > 1:
-        made[f"{OWN} for all"] = {**installed, **dict.fromkeys(own, OWN)}
+    made = {"installed": installed}
+    for name, entry in catalogue().models.items():
+        found = [kind for kind in kinds if kind in entry.finds] if entry.source.manager == "bundled" else []
+        made |= {f"{name} for {kind}": {**installed, kind: name} for kind in found}
+        if len(found) > 1:
+            made[f"{name} for all"] = {**installed, **dict.fromkeys(found, name)}
     return made
 
 
