@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.console import EXIT_CODES, debugging, say, tells_errors
+from services.cli.console import EXIT_CODES, complain, debugging, say, tells_errors
 from services.embedded.errors import ExitCode, RunError
 from services.policy.site import Site, load_site
 
@@ -75,8 +75,16 @@ def run(
     for camera in loaded.config.cameras:
         policy = loaded.policies[camera.id]
         say(f"{camera.id}: {camera.shown_source}, policy {policy.name}, masks {', '.join(policy.kinds)}")
+    absent = dict(_absent(loaded))
     if check:
+        # Not wrong in itself: the file may be meant for another machine.
+        for sentence in absent.values():
+            say(f"note: {sentence}, on this machine")
         return
+    for sentence in absent.values():
+        complain(sentence)
+    if len(absent) == len(loaded.config.cameras):
+        raise typer.Exit(ExitCode.INPUT)
     # Here, because the line brings FFmpeg, OpenCV and ONNX Runtime along, and --help should not wait for them.
     from services.embedded.site import run_site
     from services.runtime.lifecycle import stop_on_signals
@@ -87,6 +95,16 @@ def run(
     with stop_on_signals() as stop:
         beside = None if console is None else _console(loaded, console, vault)
         run_site(loaded, stop, status, health_port, models, vault=vault, beside=beside)
+
+
+def _absent(site: Site) -> Iterator[tuple[str, str]]:
+    """Cameras whose file isn't there, or the folder of their recording, with a sentence: else it is told at the end."""
+    for camera in site.config.cameras:
+        source, outputs = camera.source.get_secret_value(), camera.outputs
+        if "://" not in source and not source.isdigit() and not Path(source).exists():
+            yield camera.id, f"camera {camera.id}: {source}: there is no such file"
+        elif outputs is not None and outputs.mp4 is not None and not outputs.mp4.parent.is_dir():
+            yield camera.id, f"camera {camera.id}: {outputs.mp4}: its folder does not exist"
 
 
 def _console(site: Site, port: int, vault: Path | None) -> "Beside":

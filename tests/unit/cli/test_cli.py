@@ -393,6 +393,22 @@ def test_run_checks_the_site_file_and_never_prints_its_secrets(tmp_path: Path, m
     assert "secret" not in wrong.output
 
 
+def test_run_says_at_once_what_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    cameras = "[{id: a, source: none.mp4}, {id: b, source: site.yaml, outputs: {mp4: none/b.mp4}}]"
+    path.write_text(f"name: x\ncameras: {cameras}\n")
+    told = [
+        f"camera a: {tmp_path}/none.mp4: there is no such file",
+        f"camera b: {tmp_path}/none/b.mp4: its folder does not exist",
+    ]
+    checked = _veil("run", path, "--check")
+    assert checked.exit_code == 0
+    assert checked.stdout.splitlines()[2:] == [f"note: {sentence}, on this machine" for sentence in told]
+    result = _veil("run", path)
+    assert result.exit_code == ExitCode.INPUT
+    assert result.stderr.splitlines() == [f"error: {sentence}" for sentence in told]
+
+
 def test_models_say_what_is_missing(tmp_path: Path) -> None:
     result = _veil("models", "verify", "face", "--models", tmp_path)
     assert result.exit_code == ExitCode.MODEL
