@@ -7,6 +7,7 @@ by side. Then it offers to show the video as two to four live cameras in the con
 import json
 import os
 import secrets
+import shlex
 import subprocess
 import sys
 from contextlib import closing
@@ -22,7 +23,7 @@ from services.report.thumbnails import thumbnails
 
 OUT = Path(__file__).resolve().parent.parent / "out" / "demo"
 VIDEO = "bikes.mp4"
-MOMENTS_S = (1.4, 1.7, 4.4, 5.2, 6.0, 8.2)
+MOMENTS_S = (1.0, 1.4, 4.6, 5.4, 7.0, 9.4)
 COLUMNS = 3
 PORT = 8080
 ACCOUNT = "demo"
@@ -102,8 +103,8 @@ def offer_console(video: Path) -> None:
     command = ("run", str(site), "--console", str(PORT), "--quiet")
     print(  # noqa: T201, the command's result
         f"\nAs live cameras in a browser, at http://127.0.0.1:{PORT}/, until Ctrl-C:\n"
-        f"  {' '.join(f'{name}={value}' for name, value in databases.items())} \\\n"
-        f"    .venv/bin/veil {' '.join(command)}\n"
+        f"  {' '.join(f'{name}={shlex.quote(value)}' for name, value in databases.items())} \\\n"
+        f"    .venv/bin/veil {shlex.join(command)}\n"
         f"Log in as {ACCOUNT} with the password {password} (shown this once; a new one with each demo)."
     )
     if sys.stdin.isatty() and sys.stdout.isatty() and input("Show it now? [y/N] ").strip().lower() in ("y", "yes"):
