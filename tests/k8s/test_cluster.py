@@ -12,6 +12,7 @@ from k8s.tools.cluster import __main__ as command
 from k8s.tools.cluster import programs as building
 from k8s.tools.cluster.checks import check
 from k8s.tools.cluster.control_plane import control_plane
+from k8s.tools.cluster.kubectl import Kubectl
 from k8s.tools.cluster.nodes import nodes
 from k8s.tools.cluster.programs import CannotBuild, Programs, present, programs, version
 from k8s.tools.crds import crds
@@ -73,6 +74,22 @@ def test_what_was_started_is_ended_when_another_fails(tmp_path: Path) -> None:
         pytest.fail("came up")
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+def test_a_definition_without_conditions_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first look of a slow server, where `kubectl wait` gives up."""
+    yes = '[{"type": "NamesAccepted", "status": "True"}, {"type": "Established", "status": "True"}]'
+    found = '{"items": [{"status": {"conditions": %s}}]}'
+    script(
+        tmp_path / "kubectl",
+        f"""\
+        case "$*" in *"get crd"*) ;; *) exit 0;; esac
+        if [ -e {tmp_path}/asked ]; then echo '{found % yes}'; else echo '{found % "null"}'; fi
+        echo >> {tmp_path}/asked""",
+    )
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    command.prepare(Kubectl(tmp_path / "config"), "definitions")
+    assert (tmp_path / "asked").read_text() == "\n\n"
 
 
 def test_every_zone_has_nodes_with_gpus_and_without() -> None:

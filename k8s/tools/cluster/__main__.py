@@ -11,9 +11,9 @@ from deploy.debian import Unavailable
 from deploy.stack.process import StartError
 from k8s.tools.cluster.checks import OVERLAYS, check
 from k8s.tools.cluster.control_plane import control_plane
-from k8s.tools.cluster.kubectl import Kubectl, Refused
+from k8s.tools.cluster.kubectl import Kubectl, Object, Refused
 from k8s.tools.cluster.nodes import ZONES, nodes
-from k8s.tools.cluster.pods import Broken
+from k8s.tools.cluster.pods import Broken, wait
 from k8s.tools.cluster.programs import CannotBuild, programs, version
 from k8s.tools.crds import crds
 
@@ -48,11 +48,17 @@ def main() -> int:
 
 
 def prepare(kubectl: Kubectl, definitions: str) -> None:
-    """Gives a cluster the definitions of operators' objects, from this folder, and nodes. Raises Refused."""
+    """Gives a cluster the definitions of operators' objects, from this folder, and nodes. Raises Refused, Broken."""
     kubectl.run("apply", "--server-side", "--validate=strict", f"--filename={definitions}")
-    kubectl.run("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    # `kubectl wait` gives up on a definition that has no conditions yet.
+    wait(lambda: all(map(_established, kubectl.items("crd"))), lambda: "the operators' definitions are not established")
     kubectl.run("create", "--filename=-", given=nodes())
     kubectl.run("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=100s")
+
+
+def _established(definition: Object) -> bool:
+    conditions = definition.get("status", {}).get("conditions") or ()
+    return any((each["type"], each["status"]) == ("Established", "True") for each in conditions)
 
 
 def _check(kubectl: Kubectl, overlays: Iterable[str]) -> None:
