@@ -76,7 +76,7 @@ def test_a_cut_log_is_told_by_its_checkpoint(house: Path) -> None:
 
 
 class BusyTopic:
-    """A connection to a bus on which somebody acts, and their event arrives, while the topic is being read."""
+    """A bus on which somebody acts, and their events arrive, right before the topic is read and right behind."""
 
     def __init__(self) -> None:
         self.bus = self
@@ -92,6 +92,7 @@ class BusyTopic:
         return self._memory.reader(topic, start)
 
     def close(self) -> None:
+        self.act()
         self._memory.close()
 
 
