@@ -3,34 +3,23 @@
 VEIL_SCREENSHOTS=FOLDER keeps pictures of the pages; those in docs/ were made by it.
 """
 
-import os
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from services.accounts.accounts import Accounts
-from services.accounts.settings import AccountSettings
-from services.bus.interface import Bus
-from services.console.process import console_beside
 from services.detect.interface import Detector
-from services.embedded.site import run_site
-from services.policy.site import Site, load_site
-from tests.support.browser import Watch, browser
+from tests.support.browser import Watch, faults, keep
+from tests.support.browser import log_in as log_in_at
+from tests.support.console_line import ConsoleLine, console_line, slowly
 from tests.support.faults import Faulty
-from tests.support.web import installed
 
 pytestmark = pytest.mark.models
 
 PASSWORD = "seven quiet herons at dusk"
 WAIT_MS = 60_000
-RATE = 8
 SITE = """\
 name: corner shop
 policy: store
@@ -61,76 +50,21 @@ MOVES = """async (camera) => {
 }"""
 
 
-@dataclass
-class Running:
-    """A line with its console."""
-
-    site: Site
-    detectors: Mapping[str, Detector]
-    address: str = ""
-    ready: threading.Event = field(default_factory=threading.Event)
-    stop: threading.Event = field(default_factory=threading.Event)
-    error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            run_site(self.site, self.stop, detectors=self.detectors, beside=self._beside)
-        except BaseException as error:
-            self.error = error
-        finally:
-            self.ready.set()
-
-    @contextmanager
-    def _beside(self, bus: Bus) -> Iterator[None]:
-        with console_beside(self.site, 0, bus) as at:
-            self.address = at.address
-            self.ready.set()
-            yield
-
-
 @pytest.fixture(scope="module")
 def running(
     carphone: Path, detectors: Mapping[str, Detector], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Running]:
+) -> Iterator[ConsoleLine]:
     folder = tmp_path_factory.mktemp("console")
-    database = f"sqlite:///{folder / 'accounts.db'}"
-    accounts = Accounts(AccountSettings(database=database))
-    accounts.add("test", "kim", PASSWORD, ["viewer"], sites=["corner shop"])
-    accounts.add("test", "lee", PASSWORD, ["viewer"], cameras=["hall"])
-    accounts.close()
-    slowly(carphone, folder / "slow.mp4")
-    (folder / "site.yaml").write_text(SITE.format(video=folder / "slow.mp4"))
+    video = slowly(carphone, folder / "slow.mp4")
     # Nothing is known of plates: whoever asks for them gets closed pictures.
     broken = {**detectors, "plate": Faulty(detectors["plate"], lambda _: True, "raise")}
-    line = Running(load_site(folder / "site.yaml"), broken)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("VEIL_ACCOUNTS_DATABASE", database)
-        patched.setenv("VEIL_INSIGHT_DATABASE", f"sqlite:///{folder / 'insight.db'}")
-        thread = threading.Thread(target=line.run, name="line")
-        thread.start()
-        assert line.ready.wait(60)
-        assert line.error is None
+
+    def people(accounts: Accounts) -> None:
+        accounts.add("test", "kim", PASSWORD, ["viewer"], sites=["corner shop"])
+        accounts.add("test", "lee", PASSWORD, ["viewer"], cameras=["hall"])
+
+    with console_line(folder, SITE.format(video=video), broken, people) as line:
         yield line
-        line.stop.set()
-        thread.join(60)
-    assert line.error is None
-
-
-def slowly(video: Path, out: Path) -> None:
-    """The same pictures at a rate that a busy machine masks four times over, for a quarter of a minute."""
-    with av.open(str(video)) as source, av.open(str(out), "w") as target:
-        stream = target.add_stream("libx264", rate=RATE)
-        stream.width, stream.height, stream.pix_fmt = 176, 144, "yuv420p"
-        for number, frame in enumerate(source.decode(video=0)):
-            frame.pts, frame.time_base = number, Fraction(1, RATE)
-            target.mux(stream.encode(frame))
-        target.mux(stream.encode(None))
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as started:
-        yield started
 
 
 @pytest.fixture
@@ -149,22 +83,12 @@ def page(context: BrowserContext) -> Iterator[Page]:
     assert not watch.complaints
 
 
-def log_in(page: Page, running: Running, name: str = "kim") -> None:
-    page.goto(running.address)
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+def log_in(page: Page, running: ConsoleLine, name: str = "kim") -> None:
+    log_in_at(page, running.address, name, PASSWORD)
     expect(page.get_by_role("heading", name="Wall")).to_be_visible(timeout=WAIT_MS)
 
 
-def keep(page: Page, name: str) -> None:
-    """Keeps a picture of the page where somebody asked for it."""
-    if folder := os.environ.get("VEIL_SCREENSHOTS"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(folder) / f"{name}.jpg", type="jpeg", quality=80)
-
-
-def test_four_feeds_play_and_move_and_a_closed_camera_says_so(page: Page, running: Running) -> None:
+def test_four_feeds_play_and_move_and_a_closed_camera_says_so(page: Page, running: ConsoleLine) -> None:
     log_in(page, running)
     tiles = page.locator(".tile")
     expect(tiles).to_have_count(4)
@@ -182,7 +106,7 @@ def test_four_feeds_play_and_move_and_a_closed_camera_says_so(page: Page, runnin
     keep(page, "console-wall")
 
 
-def test_keys_do_what_the_mouse_does_and_the_wall_is_kept(page: Page, running: Running) -> None:
+def test_keys_do_what_the_mouse_does_and_the_wall_is_kept(page: Page, running: ConsoleLine) -> None:
     log_in(page, running)
     expect(page.locator(".tile")).to_have_count(4)
     with page.expect_response(lambda answer: answer.request.method == "PUT"):
@@ -211,7 +135,31 @@ def test_keys_do_what_the_mouse_does_and_the_wall_is_kept(page: Page, running: R
         page.keyboard.press("2")
 
 
-def test_an_account_reaches_no_camera_of_others(page: Page, running: Running) -> None:
+def test_a_camera_is_dragged_to_its_place_and_stays_there(page: Page, running: ConsoleLine) -> None:
+    log_in(page, running)
+    page.locator(".chooser summary").click()
+    with page.expect_response(lambda answer: answer.request.method == "PUT"):
+        page.get_by_role("button", name="Show all").click()
+    page.locator(".chooser summary").click()
+    tiles = page.locator(".tile")
+
+    def order() -> list[str]:
+        return list(tiles.evaluate_all("tiles => tiles.map((tile) => tile.dataset.camera)"))
+
+    expect(tiles).to_have_count(4)
+    assert order() == [*CAMERAS]
+    with page.expect_response(lambda answer: answer.request.method == "PUT"):
+        tiles.nth(0).drag_to(tiles.nth(2))
+    expect(page.get_by_text("gate is now 3 of 4.")).to_be_attached()
+    assert order() == ["hall", "till", "gate", "yard"]
+    # What is no camera of this wall changes nothing.
+    page.get_by_role("navigation").get_by_role("link").last.drag_to(tiles.nth(1))
+    page.reload()
+    expect(tiles).to_have_count(4)
+    assert order() == ["hall", "till", "gate", "yard"]
+
+
+def test_an_account_reaches_no_camera_of_others(page: Page, running: ConsoleLine) -> None:
     log_in(page, running, "lee")
     expect(page.locator(".tile")).to_have_count(1)
     assert [each["camera"] for each in page.request.get(f"{running.address}api/v1/cameras").json()] == ["hall"]
@@ -228,7 +176,7 @@ def test_an_account_reaches_no_camera_of_others(page: Page, running: Running) ->
     assert code == 4403
 
 
-def test_logging_out_leaves_nothing_behind(page: Page, context: BrowserContext, running: Running) -> None:
+def test_logging_out_leaves_nothing_behind(page: Page, context: BrowserContext, running: ConsoleLine) -> None:
     log_in(page, running)
     expect(page.locator('[data-camera="hall"]')).to_contain_text("Live", timeout=WAIT_MS)
     (cookie,) = context.cookies()
@@ -249,21 +197,8 @@ def test_logging_out_leaves_nothing_behind(page: Page, context: BrowserContext, 
     assert page.request.get(f"{running.address}api/v1/cameras", headers=kept).status == 401
 
 
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = installed(tmp_path_factory.mktemp("axe"))
-    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
-
-
-def faults(page: Page, axe: str) -> list[str]:
-    """What axe finds wrong that it calls serious or critical."""
-    page.evaluate(axe)
-    found = page.evaluate("axe.run(document).then((result) => result.violations)")
-    return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] in ("serious", "critical")]
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(page: Page, running: Running, axe: str, theme: str) -> None:
+def test_axe_finds_no_serious_fault(page: Page, running: ConsoleLine, axe: str, theme: str) -> None:
     page.goto(running.address)
     page.get_by_label("Theme").select_option(theme)
     expect(page.get_by_label("Password")).to_be_visible()
@@ -275,19 +210,23 @@ def test_axe_finds_no_serious_fault(page: Page, running: Running, axe: str, them
 
 
 @pytest.mark.parametrize(
-    ("language", "title", "closed"),
-    [("fr", "Mur d’images", "Fermée : image entièrement masquée"), ("ko", "영상 벽", "닫힘: 화면 전체 가림")],
+    ("language", "title", "closed", "why"),
+    [
+        ("fr", "Mur d’images", "Fermée : image entièrement masquée", "Le détecteur (plaques) a échoué."),
+        ("ko", "영상 벽", "닫힘: 화면 전체 가림", "번호판 탐지기가 실패했습니다."),
+    ],
 )
-def test_other_languages(page: Page, running: Running, language: str, title: str, closed: str) -> None:
+def test_other_languages(page: Page, running: ConsoleLine, language: str, title: str, closed: str, why: str) -> None:
     log_in(page, running)
     page.get_by_label("Language").select_option(language)
     expect(page.get_by_role("heading", name=title)).to_be_visible()
     expect(page.locator('[data-camera="yard"]')).to_contain_text(closed, timeout=WAIT_MS)
+    expect(page.locator('[data-camera="yard"] .why')).to_have_text(why, timeout=WAIT_MS)
     assert page.locator("html").get_attribute("lang") == language
     keep(page, f"console-wall-{language}")
 
 
-def test_a_phone_needs_no_scrolling_to_the_side(chromium: Browser, running: Running) -> None:
+def test_a_phone_needs_no_scrolling_to_the_side(chromium: Browser, running: ConsoleLine) -> None:
     context = chromium.new_context(viewport={"width": 390, "height": 844}, device_scale_factor=2, locale="en-GB")
     context.set_default_timeout(WAIT_MS)
     page = context.new_page()

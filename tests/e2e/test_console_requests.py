@@ -3,7 +3,6 @@
 The originals are the sample's, kept by the line that masks it. VEIL_SCREENSHOTS=FOLDER keeps pictures of the pages.
 """
 
-import os
 import subprocess
 import sys
 import threading
@@ -11,7 +10,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -41,10 +40,9 @@ from services.sql import Database, parsed
 from services.vault import Piece, Vault, VaultSettings, open_vault
 from services.vault.errors import VaultError
 from tests.support.accounts import cheap, served, settings_in
-from tests.support.browser import Watch, browser
+from tests.support.browser import Watch, faults, keep, log_in
 from tests.support.frames import luma
 from tests.support.keys import add_key
-from tests.support.web import installed
 
 # The whole way of a request takes long on a busy machine, and counts for the first test.
 pytestmark = [pytest.mark.models, pytest.mark.timeout(1200)]
@@ -62,6 +60,8 @@ cameras:
 """
 # What is drawn over with the mouse, in pixels of the video: a window, behind which nothing was found.
 DRAWN = (8, 8, 48, 40)
+# Frames of the video, counted from 1, that are closed as a whole.
+CLOSED = (30, 39)
 
 
 @dataclass
@@ -126,18 +126,6 @@ def disclosure(folder: Path, accounts: Accounts, vault: Vault, policies: Mapping
             yield address
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = installed(tmp_path_factory.mktemp("axe"))
-    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
-
-
 @contextmanager
 def as_one(chromium: Browser, house: Place, name: str, *, wide: int = 1280, high: int = 900) -> Iterator[Page]:
     """A browser of somebody's own, logged in, that must not complain of anything."""
@@ -147,28 +135,11 @@ def as_one(chromium: Browser, house: Place, name: str, *, wide: int = 1280, high
     context.set_default_timeout(WAIT_MS)
     page = context.new_page()
     watch = Watch(page)
-    page.goto(f"{house.address}/requests")
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    log_in(page, f"{house.address}/requests", name, PASSWORD)
     expect(page.get_by_role("navigation")).to_be_visible(timeout=WAIT_MS)
     yield page
     context.close()
     assert not watch.complaints
-
-
-def keep(page: Page, name: str) -> None:
-    """Keeps a picture of the page where somebody asked for it."""
-    if folder := os.environ.get("VEIL_SCREENSHOTS"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(folder) / f"{name}.jpg", type="jpeg", quality=80)
-
-
-def faults(page: Page, axe: str) -> list[str]:
-    """What axe finds wrong that it calls serious or critical."""
-    page.evaluate(axe)
-    found = page.evaluate("axe.run(document).then((result) => result.violations)")
-    return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] in ("serious", "critical")]
 
 
 def act(page: Page, name: str, why: str, **more: str) -> None:
@@ -201,10 +172,10 @@ def handed_over(chromium: Browser, house: Place, axe: str) -> Path:
         return renders_and_hands_over(kim, house, axe)
 
 
-def files_and_points(page: Page, house: Place, axe: str) -> str:
+def fills_in(page: Page, house: Place, whose: str) -> None:
     page.get_by_role("link", name="Requests").click()
     page.get_by_role("link", name="New request").click()
-    page.get_by_label("Whose footage").fill("J. Park, born 1980")
+    page.get_by_label("Whose footage").fill(whose)
     page.get_by_label("hall").check()
     page.get_by_label("From", exact=True).fill(local(house.start_us - 1_000_000))
     page.get_by_label("To", exact=True).fill(local(house.end_us + 1_000_000))
@@ -212,11 +183,16 @@ def files_and_points(page: Page, house: Place, axe: str) -> str:
     page.get_by_label("Legal basis").fill("PIPA, article 35")
     page.get_by_label("Deadline").select_option("pipa")
     page.get_by_label("Reason").fill("asked at the counter, identity checked")
+
+
+def files_and_points(page: Page, house: Place, axe: str) -> str:
+    fills_in(page, house, "J. Park, born 1980")
     assert faults(page, axe) == []
     keep(page, "console-requests-new")
     page.get_by_role("button", name="File the request").click()
     is_now(page, "filed")
     expect(page.get_by_text("10 days left")).to_be_visible()
+    postpones(page, house)
     act(page, "Search", "to find the person in the range")
     is_now(page, "looked for")
     face = page.locator("button.track", has_text="Face").first
@@ -232,6 +208,7 @@ def files_and_points(page: Page, house: Place, axe: str) -> str:
     expect(page.locator("button.track").first).to_have_attribute("aria-pressed", "false")
     face.click()
     expect(page.get_by_text("Your choice is not kept yet.")).to_be_visible()
+    compares(page, axe)
     # The first frames are left out.
     page.get_by_role("slider").first.focus()
     for _ in range(5):
@@ -246,6 +223,45 @@ def files_and_points(page: Page, house: Place, axe: str) -> str:
     assert page.get_by_role("button", name="Approve", exact=True).count() == 0
     keep(page, "console-requests-four-eyes")
     return page.url
+
+
+def postpones(page: Page, house: Place) -> None:
+    """Asks for more time, saves the letter that says so, and goes on."""
+    assert page.get_by_role("button", name="Save the letter").count() == 0
+    until = (datetime.now(UTC) + timedelta(days=14)).date().isoformat()
+    act(page, "Postpone", "the archive is being moved", Until=until)
+    is_now(page, "postponed")
+    letter = saved(page, house)
+    assert "the archive is being moved" in letter
+    act(page, "Go on", "the archive is there again")
+    is_now(page, "filed")
+
+
+def saved(page: Page, house: Place) -> str:
+    """The letter to the requester, as it was downloaded."""
+    with page.expect_download(timeout=WAIT_MS) as begun:
+        page.get_by_role("button", name="Save the letter").click()
+    assert begun.value.suggested_filename.startswith("letter-")
+    kept = house.folder / begun.value.suggested_filename
+    begun.value.save_as(kept)
+    return kept.read_text()
+
+
+def compares(page: Page, axe: str) -> None:
+    """Has clothes compared, and goes back to all tracks; what was chosen stays chosen."""
+    page.get_by_role("button", name="Who is dressed alike?").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("to find the person again")
+    dialog.get_by_role("button", name="Who is dressed alike?").click()
+    expect(dialog).to_be_hidden()
+    # The sample shows one person: who else is like him is up to what was found, and every answer has its words.
+    found = page.get_by_text("Dressed alike, most alike first").or_(page.get_by_text("Nobody can be compared"))
+    expect(found).to_be_visible()
+    expect(page.locator("td", has_text="compared clothes")).to_have_count(1)
+    assert faults(page, axe) == []
+    page.get_by_role("button", name="Back to all tracks").click()
+    expect(page.locator('button.track[aria-pressed="true"]')).to_have_count(1)
+    expect(page.get_by_text("Your choice is not kept yet.")).to_be_visible()
 
 
 def approves(page: Page, address: str, axe: str) -> None:
@@ -272,9 +288,10 @@ def renders_and_hands_over(page: Page, house: Place, axe: str) -> Path:
     expect(page.get_by_text("Frame 2 of")).to_be_visible()
     has_looked(page, times=1)
     draws(page)
+    closes(page)
     keep(page, "console-requests-review")
     assert faults(page, axe) == []
-    page.get_by_role("button", name="Send corrections (1)").click()
+    page.get_by_role("button", name="Send corrections (2)").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Reason").fill("somebody may be known by the window")
     dialog.get_by_role("button", name="Mask more").click()
@@ -323,6 +340,19 @@ def draws(page: Page) -> None:
     expect(page.get_by_role("button", name="Send corrections (1)")).to_be_visible(timeout=WAIT_MS)
 
 
+def closes(page: Page) -> None:
+    """Closes some whole frames; a stretch that was named by mistake is taken back."""
+    for first, last in (CLOSED, (1, 2)):
+        page.get_by_label("From frame").fill(str(first))
+        page.get_by_label("To frame").fill(str(last))
+        page.get_by_label("To frame").press("Tab")
+        page.get_by_role("button", name="Close these frames").click()
+        expect(page.get_by_text(f"Frames {first} to {last} closed")).to_be_visible()
+    page.get_by_role("button", name="Remove: Frames 1 to 2 closed").click()
+    expect(page.get_by_text("Frames 1 to 2 closed")).to_be_hidden()
+    expect(page.get_by_role("button", name="Send corrections (2)")).to_be_visible()
+
+
 def test_a_request_goes_from_filing_to_a_verified_package(handed_over: Path) -> None:
     command = [sys.executable, "-m", "services", "verify", str(handed_over)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=240)
@@ -340,6 +370,30 @@ def test_what_was_drawn_over_is_masked_in_the_package(handed_over: Path, carphon
     inside = [spread(frame[y1 + 4 : y2 - 4, x1 + 4 : x2 - 4]) for frame in given]
     before = [spread(frame[y1 + 4 : y2 - 4, x1 + 4 : x2 - 4]) for frame in original[offset:]]
     assert np.mean(inside) < 0.5 * np.mean(before)
+
+
+def test_i1_frames_that_were_closed_are_masked_whole_in_the_package_and_their_neighbours_are_not(
+    handed_over: Path, carphone: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(handed_over) as package:
+        given = luma(Path(package.extract("video-1.mp4", tmp_path)))
+    original = luma(carphone)[len(luma(carphone)) - len(given) :]
+    first, last = CLOSED
+    # The lower middle, where the man sits: shown in his own footage.
+    pairs = zip(given, original, strict=True)
+    share = [spread(shown[60:140, 50:130]) / spread(was[60:140, 50:130]) for shown, was in pairs]
+    assert max(share[first - 1 : last]) < 0.6 * np.mean(share[last + 9 : last + 19])
+
+
+def test_a_refusal_has_its_letter(chromium: Browser, house: Place) -> None:
+    with as_one(chromium, house, "kim") as page:
+        fills_in(page, house, "P. Lim, born 1991")
+        page.get_by_role("button", name="File the request").click()
+        is_now(page, "filed")
+        act(page, "Refuse", "the footage of others was asked for")
+        is_now(page, "refused")
+        letter = saved(page, house)
+        assert "P. Lim, born 1991" in letter
 
 
 def spread(part: np.ndarray) -> float:

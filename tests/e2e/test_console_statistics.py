@@ -30,8 +30,7 @@ from services.insight.settings import InsightSettings
 from services.insight.store import InsightStore
 from services.policy.site import Site, load_site
 from services.schema import pb
-from tests.support.browser import Watch, browser
-from tests.support.web import installed
+from tests.support.browser import Watch
 
 pytestmark = pytest.mark.models
 
@@ -166,12 +165,6 @@ def _running(site: Site, detectors: Mapping[str, Detector]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def context(chromium: Browser, address: str) -> Iterator[BrowserContext]:
     made = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB", accept_downloads=True)
     made.set_default_timeout(WAIT_MS)
@@ -266,12 +259,6 @@ def test_other_languages_dark_and_narrow(page: Page, address: str, language: str
     expect(page.get_by_text(words)).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out on a phone"
     page.locator("select").filter(has=page.locator("option[value=en]")).select_option("en")
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = installed(tmp_path_factory.mktemp("axe"))
-    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
 @pytest.mark.parametrize("path", ["insight", "camera/hall", "health"])

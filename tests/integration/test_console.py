@@ -329,7 +329,9 @@ def test_who_looked_is_told_to_the_audit_before(desk: Desk, seen: Seen) -> None:
     assert {(each.actor, each.object) for each in looks} == {("kim", camera) for camera in CAMERAS}
 
 
-@pytest.mark.parametrize("topic", [VIDEO_SOURCE, FRAMES_DETECT, VIDEO_RENDERED, REDACTIONS], ids=str)
+@pytest.mark.parametrize(
+    "topic", [VIDEO_SOURCE, FRAMES_DETECT, VIDEO_RENDERED, REDACTIONS], ids=lambda topic: topic.name
+)
 def test_i4_with_its_own_user_the_console_reads_nothing_that_is_not_masked(
     kafka: KafkaServer, seen: Seen, topic: Topic
 ) -> None:

@@ -1,8 +1,10 @@
 """A real browser: the system's Chromium, driven by Playwright."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
@@ -40,3 +42,26 @@ class Watch:
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not any(each in message.text for each in _NO_FAULTS):
             self.complaints.append(message.text)
+
+
+def log_in(page: Page, address: str, name: str, password: str) -> None:
+    """Opens a console's page and logs in."""
+    page.goto(address)
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+
+
+def keep(page: Page, name: str) -> None:
+    """Keeps a picture of the page where VEIL_SCREENSHOTS=FOLDER asks for it."""
+    if folder := os.environ.get("VEIL_SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(folder) / f"{name}.jpg", type="jpeg", quality=80)
+
+
+def faults(page: Page, axe: str) -> list[str]:
+    """What axe, given as its source, finds wrong with the page that it calls serious or critical."""
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document).then((result) => result.violations)")
+    serious = (each for each in found if each["impact"] in ("serious", "critical"))
+    return [f"{each['id']}: {[node['html'] for node in each['nodes']]}" for each in serious]

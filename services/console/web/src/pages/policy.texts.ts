@@ -9,7 +9,6 @@ export const t = texts(
     unreadable: "This camera is closed: its policy can’t be read. {why}",
     readOnly:
       "Policies can only be read here: to change them on this page, make a folder, name it in the site file (changes: FOLDER), and start the line again.",
-    adminsOnly: "Accounts with the role admin change policies here.",
     preset: "Starts from",
     siteFile: "What the site file says",
     kinds: "What is masked, and how",
@@ -59,7 +58,6 @@ export const t = texts(
     unreadable: "Cette caméra est fermée : sa politique est illisible. {why}",
     readOnly:
       "Les politiques ne peuvent qu’être lues ici : pour les modifier sur cette page, créez un dossier, nommez-le dans le fichier du site (changes: DOSSIER) et redémarrez la chaîne.",
-    adminsOnly: "Les comptes qui ont le rôle admin modifient les politiques ici.",
     preset: "Point de départ",
     siteFile: "Le fichier du site",
     kinds: "Ce qui est masqué, et comment",
@@ -108,7 +106,6 @@ export const t = texts(
     unreadable: "정책을 읽을 수 없어 이 카메라는 닫혀 있습니다. {why}",
     readOnly:
       "여기서는 정책을 읽기만 할 수 있습니다. 이 화면에서 바꾸려면 폴더를 만들어 사이트 파일에 적고(changes: 폴더) 라인을 다시 시작하세요.",
-    adminsOnly: "admin 역할이 있는 계정이 여기서 정책을 바꿉니다.",
     preset: "시작점",
     siteFile: "사이트 파일의 내용",
     kinds: "가리는 대상과 방법",

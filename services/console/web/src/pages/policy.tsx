@@ -1,7 +1,7 @@
 // The page Policies: what a camera shows, drawn and chosen, tried out before it is saved, and saved with a reason.
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { api, ApiError, send } from "../api";
+import { account, api, ApiError, send } from "../api";
 import { type Areas, Draw } from "../policy/draw";
 import {
   type Box,
@@ -30,6 +30,7 @@ import { t } from "./policy.texts";
 const TRY_AFTER_MS = 400;
 const AGAIN_MS = 3000;
 const UNDO_MOST = 50;
+const LOOKING = ["viewer", "officer", "approver"];
 const NO_STILL: Still = { address: "", takenUs: 0, refused: false };
 const BODIES: ReadonlySet<string> = new Set(["person", "motion"]);
 const SHAPES: ReadonlySet<string> = new Set(["seal", "silhouette"]);
@@ -166,7 +167,7 @@ function Editor({ camera }: { camera: string }) {
         ) : (
           <p class="wrong">{t("unreadable", { why: now.unreadable })}</p>
         )}
-        {!now.editable && <p>{t(now.editable === undefined ? "adminsOnly" : "readOnly")}</p>}
+        {!now.editable && <p>{t("readOnly")}</p>}
       </section>
       {form.value && (
         <>
@@ -209,6 +210,11 @@ function useStill(camera: string): [Still, () => void] {
   const asked = useSignal(0);
   useEffect(() => {
     let made = "";
+    // Whoever may change policies need not be allowed to look: zones are then drawn on empty ground.
+    if (!LOOKING.some((role) => account.value?.roles.includes(role))) {
+      still.value = { ...NO_STILL, refused: true };
+      return;
+    }
     send(`/cameras/${encodeURIComponent(camera)}/still`)
       .then(async (answer) => {
         made = URL.createObjectURL(await answer.blob());
@@ -216,9 +222,9 @@ function useStill(camera: string): [Still, () => void] {
         still.value = { address: made, takenUs, refused: false };
       })
       .catch((error: unknown) => {
-        // Whoever may change policies need not be allowed to look: zones are then drawn on empty ground.
-        if (!(error instanceof ApiError) || ![403, 404].includes(error.status)) complain(error);
-        else still.value = { ...NO_STILL, refused: error.status === 403 };
+        // None has come yet.
+        if (error instanceof ApiError && error.status === 404) still.value = NO_STILL;
+        else complain(error);
       });
     return () => {
       if (made) URL.revokeObjectURL(made);

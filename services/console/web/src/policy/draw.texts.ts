@@ -29,7 +29,7 @@ export const t = texts(
       "There is no picture: the role admin changes policies and does not look at cameras. Zones are drawn on empty ground, or by an account that has the role viewer too.",
     fresh: "Newer picture",
     overlay:
-      "Coloured areas are drawn over video that is masked already: they show where the new policy would mask, not what is beneath. Boxes are those of the last seconds, and only of kinds that are looked for now.",
+      "Coloured areas are drawn over video that is masked already: they show where the new policy would mask, not what is beneath. Boxes are those nearest to the moment of the picture, and only of kinds that are looked for now.",
     would: "would be masked ({mode})",
     stays: "would stay visible",
   },
@@ -61,7 +61,7 @@ export const t = texts(
       "Pas d’image : le rôle admin modifie les politiques et ne regarde pas les caméras. Les zones se dessinent sur fond vide, ou avec un compte qui a aussi le rôle viewer.",
     fresh: "Image plus récente",
     overlay:
-      "Les surfaces colorées sont dessinées sur une vidéo déjà masquée : elles montrent où la nouvelle politique masquerait, pas ce qui se trouve dessous. Les cadres sont ceux des dernières secondes, et seulement des catégories recherchées actuellement.",
+      "Les surfaces colorées sont dessinées sur une vidéo déjà masquée : elles montrent où la nouvelle politique masquerait, pas ce qui se trouve dessous. Les cadres sont ceux qui sont les plus proches du moment de l’image, et seulement des catégories recherchées actuellement.",
     would: "serait masqué ({mode})",
     stays: "resterait visible",
   },
@@ -93,7 +93,7 @@ export const t = texts(
       "화면이 없습니다. admin 역할은 정책을 바꾸지만 카메라를 보지 않습니다. 구역은 빈 바탕에 그리거나 viewer 역할도 있는 계정으로 그립니다.",
     fresh: "새 화면",
     overlay:
-      "색칠된 부분은 이미 가려진 영상 위에 그린 것으로, 새 정책이 가릴 곳을 보여 줄 뿐 그 아래를 보여 주지 않습니다. 상자는 최근 몇 초의 것이며 지금 탐지하는 종류만 있습니다.",
+      "색칠된 부분은 이미 가려진 영상 위에 그린 것으로, 새 정책이 가릴 곳을 보여 줄 뿐 그 아래를 보여 주지 않습니다. 상자는 이 화면의 시점에 가장 가까운 것이며 지금 탐지하는 종류만 있습니다.",
     would: "가려짐({mode})",
     stays: "그대로 보임",
   },

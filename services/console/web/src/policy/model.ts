@@ -101,8 +101,7 @@ export interface Shown {
   unreadable: string;
   keys: Keys | null;
   site_file: Keys | null;
-  /** Left out for who may not change policies. */
-  editable?: boolean;
+  editable: boolean;
   number: number;
   before: string;
   draft: Draft;
@@ -118,7 +117,7 @@ export interface Box {
 export interface Still {
   address: string;
   takenUs: number;
-  /** The account may not look. */
+  /** The account's roles do not look at cameras. */
   refused: boolean;
 }
 
