@@ -24,9 +24,8 @@ def test_the_editor_of_the_demo_can_save(
     for _ in range(2):
         demo.offer_console(tmp_path / "video.mp4")
     site = load_site(tmp_path / "site.yaml")
-    assert {name: source.changes is not None for name, source in site.sources.items()} == dict.fromkeys(
-        (name for name, _ in demo.CAMERAS), True
-    )
+    assert site.sources
+    assert all(source.changes is not None for source in site.sources.values())
     with closing(Accounts(AccountSettings(database=database))) as accounts:
         account = accounts.book.find(demo.ACCOUNT)
         assert account is not None
