@@ -58,8 +58,8 @@ train-env: $(STAMP) ## PyTorch for the CPU under .cache/train-venv, 1.7 GB, for 
 
 .PHONY: train-detectors
 train-detectors: models train-env ## train Veil's own detectors on the pictures in ../shared/data; ARGS="RECIPE --out FOLDER": --help
-	.cache/train-venv/bin/python -m deploy.models.train.teachers --lessons .cache/train/lessons.json
 	$(BIN)/python -m deploy.models.train.packages .cache/train/pictures
+	.cache/train-venv/bin/python -m deploy.models.train.teachers --pictures .cache/train/pictures --lessons .cache/train/lessons.json
 	.cache/train-venv/bin/python -m deploy.models.train $(or $(ARGS),all --pictures .cache/train/pictures --out out/train/all)
 
 .PHONY: soak
