@@ -12,13 +12,13 @@ from services.policy.reference import with_tables
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "planning.md"
 
-_CITY = "plan --cameras 22000 --cell 256"
+_CITY = "plan --cameras 22000"
 _REST = "--cadence 5 --retention 30 --replication 3 --prices docs/examples/prices.yaml"
 PLANS = {
-    "city": f"{_CITY} --resolution 1920x1080 --fps 25 --bitrate 4 {_REST}",
-    "city-gpu": f"{_CITY} --resolution 1920x1080 --fps 25 --bitrate 4 {_REST} --encoder-threads 4 --gpu t4",
-    "city-slow": f"{_CITY} --resolution 1920x1080 --fps 10 --bitrate 2 {_REST} --encoder-threads 4 --gpu t4 "
-    "--crowding 6",
+    "city": f"{_CITY} --cell 256 --resolution 1920x1080 --fps 25 --bitrate 4 {_REST}",
+    "city-gpu": f"{_CITY} --cell 256 --resolution 1920x1080 --fps 25 --bitrate 4 {_REST} --encoder-threads 4 --gpu t4",
+    "city-slow": f"{_CITY} --cell 224 --resolution 1920x1080 --fps 10 --bitrate 2 {_REST} --encoder-threads 4 --gpu t4 "
+    "--crowding 7",
 }
 """Name on the page → the command that makes it."""
 

@@ -28,7 +28,7 @@ _Folder = Annotated[
 @tells_errors
 def create(folder: _Folder, purpose: Purpose = "", who: Who = "") -> None:
     """Makes a folder with its first key, readable by its owner only."""
-    if folder.is_dir() and _names(folder):
+    if folder.exists() and _names(folder):
         fail(f"{folder}: there are keys in it already; veil keys rotate adds one", ExitCode.USAGE)
     tell("key.create", who, purpose, str(folder), must=False)
     say(f"{_add(folder)} is the current key")
@@ -72,10 +72,10 @@ def destroy(
     who: Who = "",
 ) -> None:
     """Destroys an old key. Within minutes, when readers forget it, nobody can read what was sealed under it."""
-    if not yes and not typer.confirm(f"Nothing sealed under {name} can ever be read again. Destroy it?"):
-        fail("nothing was destroyed", ExitCode.USAGE)
     try:
         KeyFolder(folder).may_destroy(name)
+        if not yes and not typer.confirm(f"Nothing sealed under {name} can ever be read again. Destroy it?"):
+            fail("nothing was destroyed", ExitCode.USAGE)
         tell("key.destroy", who, purpose, f"{folder}/{name}")
         KeyFolder(folder).destroy(name)
     except SealError as error:

@@ -72,14 +72,22 @@ def load_detectors(
     make = _on_triton(settings) if settings.home == "triton" else _in_process(settings, entries.values(), models_dir)
     sessions = {model: make(catalogue().models[model], kinds) for model, kinds in shared.items()}
     return {
-        name: _detector(entries[name], name, sessions[entries[name].model], settings.score_floor)
+        name: detector_of(entries[name], name, sessions[entries[name].model], settings.score_floor)
         if name in entries
         else _logos(settings)
         for name in wanted
     }
 
 
-def _detector(entry: ModelEntry, name: str, session: Session, floor: float) -> Detector:
+def detector_of(entry: ModelEntry, name: str, session: Session, floor: float) -> NetworkDetector:
+    """What reads a model's answers as those of one detector.
+
+    Args:
+        entry: the model in the catalogue.
+        name: of the detector, one that the model finds.
+        session: of the model.
+        floor: lowest score of a box that is told of.
+    """
     kind = _DETECTORS.get(entry.model)
     if kind is None:
         return OwnDetector(session, entry, name, floor)

@@ -25,7 +25,7 @@ PARTITIONS_LEAST = 24
 BROKER_PARTITIONS = 4000
 """Copies of partitions that one broker is given at most: what Kafka's makers recommend."""
 DAY_S = 86_400.0
-_CROWDINGS = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
+_CROWDINGS = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,20 +24,17 @@ from tritonclient.grpc import service_pb2
 from deploy.samples import sample
 from deploy.stack.triton import TritonServer
 from services.detect.catalogue import catalogue
-from services.detect.centerface import FaceDetector
 from services.detect.interface import Detector, Image, Session, Tensors
-from services.detect.network import NetworkDetector
-from services.detect.person import PersonDetector
-from services.detect.plate import PlateDetector
 from services.detect.triton import TritonSession
 from services.detect.triton_servers import TritonServers
 from services.inference import InferenceSettings, load_detectors
+from services.inference.load import detector_of
 from tests.support.scene_sources import REPOSITORY
 
 OUT = REPOSITORY / "out" / "bench"
 SIZES = ((640, 360), (1280, 720))
 BATCHES = (1, 4, 8)
-_KINDS: Mapping[str, type[NetworkDetector]] = {"face": FaceDetector, "plate": PlateDetector, "person": PersonDetector}
+_KINDS = ("face", "plate", "person")
 _TIMEOUT_S = 60.0
 _WARM_UP = 3
 
@@ -77,10 +74,10 @@ class Timed:
 class Remote:
     """A detector on Triton, its session's clock, and the server's own."""
 
-    def __init__(self, name: str, kind: type[NetworkDetector], servers: TritonServers) -> None:
+    def __init__(self, name: str, servers: TritonServers) -> None:
         entry = catalogue().entry(name)
         self.session = Timed(TritonSession(servers, entry.model, entry.stamp))
-        self.detector = kind(self.session, entry.stamp, InferenceSettings().score_floor)
+        self.detector = detector_of(entry, name, self.session, InferenceSettings().score_floor)
         self._stub = next(iter(servers.in_turn())).stub
         self._request = service_pb2.ModelStatisticsRequest(name=entry.model)
 
@@ -109,7 +106,7 @@ def measure(server: TritonServer | None = None, repeats: int = 30) -> dict[str, 
                 started.kill()
     here = load_detectors(_KINDS, InferenceSettings(home="onnx"))
     servers = TritonServers([server.grpc])
-    there = {name: Remote(name, kind, servers) for name, kind in _KINDS.items()}
+    there = {name: Remote(name, servers) for name in _KINDS}
     images = {f"{size[0]}x{size[1]}": cv2.resize(_picture(), size) for size in SIZES}
     figures = {
         size: {name: _compare(here[name], there[name], image, repeats) for name in _KINDS}
