@@ -24,7 +24,7 @@ from services.bus.kafka import KafkaBus
 from services.bus.kafka_settings import KafkaSettings
 from services.bus.topics import VIDEO_REDACTED
 from services.schema import pb
-from tests.chaos.truth import RATE, truth_video
+from tests.chaos.truth import RATE, WIDTH, truth_video
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -34,10 +34,10 @@ _EMBEDDED_WARM_S = 20.0
 _ENCODED = "veil_encoder_frames_total"
 
 
-def plans(cameras: int, videos: Path, rate: int) -> list[CameraPlan]:
-    """Cameras of 640×360 with a face and a plate each; look-ahead 0.3 s."""
+def plans(cameras: int, videos: Path, rate: int, width: int = WIDTH) -> list[CameraPlan]:
+    """Cameras of 640×360, or of another width and the same shape, with a face and a plate each; look-ahead 0.3 s."""
     videos.mkdir(parents=True, exist_ok=True)
-    video = truth_video(videos / "live.mp4", rate=rate).path
+    video = truth_video(videos / "live.mp4", width=width, rate=rate).path
     return [
         CameraPlan(
             f"camera-{number + 1}", video, overrides={"kinds": ["face", "plate"], "tracking": {"look_ahead_s": 0.3}}
@@ -98,9 +98,9 @@ class Listener:
         return [(body.unit, at) for body, at in bodies if body.HasField("unit")]
 
 
-def stack_load(stack: Stack, seconds: float) -> tuple[Load, list[tuple[pb.RedactedUnit, int]]]:
-    """What a started stack takes during `seconds`, and the frames of that time."""
-    time.sleep(_WARM_S)
+def stack_load(stack: Stack, seconds: float, warm_s: float = _WARM_S) -> tuple[Load, list[tuple[pb.RedactedUnit, int]]]:
+    """What a started stack takes during `seconds`, after `warm_s`, and the frames of that time."""
+    time.sleep(warm_s)
     pids = pids_of(stack)
     with Listener(stack.settings("admin")) as listener:
         before, size = cpu_of(pids), topic_sizes(stack)
@@ -185,10 +185,17 @@ def topic_sizes(stack: Stack) -> dict[str, int]:
 
 @contextmanager
 def running(
-    folder: Path, cameras: int, *, rate: int = RATE, fused: bool = False, triton: bool = False
+    folder: Path,
+    cameras: int,
+    *,
+    rate: int = RATE,
+    width: int = WIDTH,
+    fused: bool = False,
+    triton: bool = False,
 ) -> Iterator[Stack]:
-    """A started stack of so many cameras, each of so many frames per second."""
-    made = Stack(folder / "stack", plans(cameras, folder / "videos", rate), StackOptions(fused=fused, triton=triton))
+    """A started stack of so many cameras, each of so many frames per second and so many pixels across."""
+    planned = plans(cameras, folder / "videos", rate, width)
+    made = Stack(folder / "stack", planned, StackOptions(fused=fused, triton=triton))
     with made:
         yield made
 
