@@ -121,7 +121,9 @@ def test_a_process_that_can_not_start_says_why_and_ends(
     assert "Traceback" not in run.stderr
 
 
-def test_run_needs_outputs_where_a_service_does_not(site: Path) -> None:
+def test_run_needs_outputs_where_a_service_does_not(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.with_name("a.mp4").touch()
+    monkeypatch.chdir(site.parent)
     answer = RUNNER.invoke(app, ["run", str(site)])
     assert answer.exit_code == 2
     assert "error: camera door has no outputs: say where its masked pictures go\n" in answer.stderr
