@@ -222,7 +222,7 @@ def test_other_languages(page: Page, running: ConsoleLine, language: str, title:
     expect(page.get_by_role("heading", name=title)).to_be_visible()
     expect(page.locator('[data-camera="yard"]')).to_contain_text(closed, timeout=WAIT_MS)
     expect(page.locator('[data-camera="yard"] .why')).to_have_text(why, timeout=WAIT_MS)
-    assert page.locator("html").get_attribute("lang") == language
+    expect(page.locator("html")).to_have_attribute("lang", language)
     keep(page, f"console-wall-{language}")
 
 
