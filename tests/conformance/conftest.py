@@ -5,28 +5,18 @@ from uuid import uuid4
 
 import pytest
 
-from deploy.stack.kafka import KafkaServer
-from deploy.stack.kafka_install import MissingTool, jars, java
 from services.bus.interface import Bus
 from services.bus.topics import Topic
 from tests.support.buses import MakeBus, System, kafka, memory, topic_named
-from tests.support.servers import absent
+from tests.support.servers import kafka_server
 
 
 @pytest.fixture(scope="session")
 def kafka_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A broker without users; the tests make their own topics."""
-    try:
-        java(), jars()
-    except MissingTool as missing:
-        absent(str(missing))
-    server = KafkaServer(tmp_path_factory.mktemp("kafka"), secure=False)
-    try:
-        server.start()
-        with kafka(server.settings("anyone")) as system:
-            yield system
-    finally:
-        server.stop()
+    folder = tmp_path_factory.mktemp("kafka")
+    with kafka_server(folder, secure=False) as server, kafka(server.settings("anyone")) as system:
+        yield system
 
 
 @pytest.fixture(params=["memory", "kafka"])

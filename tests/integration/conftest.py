@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from deploy.stack.kafka import KafkaServer
-from deploy.stack.kafka_install import MissingTool, jars, java
 from deploy.stack.triton import TritonServer
 from deploy.triton.environment import EnvironmentMissing
 from services.detect.catalogue import ModelMissing
-from tests.support.servers import absent
+from tests.support.servers import absent, kafka_server
 
 # Kafka
 
@@ -18,17 +17,8 @@ from tests.support.servers import absent
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     """A broker with TLS, users, topics and ACLs as the table says."""
-    try:
-        java(), jars()
-    except MissingTool as missing:
-        absent(str(missing))
-    server = KafkaServer(tmp_path_factory.mktemp("kafka"))
-    try:
-        server.start()
-        server.prepare()
+    with kafka_server(tmp_path_factory.mktemp("kafka")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 # Triton

@@ -11,7 +11,6 @@ from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from deploy.stack.kafka import KafkaServer
-from deploy.stack.kafka_install import MissingTool, jars, java
 from services.accounts.model import Role
 from services.audit.sources import topic_copy
 from services.audit_chain import chained
@@ -27,7 +26,7 @@ from tests.support.api import FILED, REQUESTS
 from tests.support.audit import database
 from tests.support.on_kafka import publish
 from tests.support.processes import Api, house_env, logged_in, make_house
-from tests.support.servers import absent
+from tests.support.servers import kafka_server
 
 ACT_S = 5.0
 """Longest that an officer's step may take while no broker answers, on a busy machine; it waits for none."""
@@ -42,17 +41,8 @@ pytestmark = pytest.mark.filterwarnings(
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     """One that may be stopped, and whose topic audit nobody else writes to."""
-    try:
-        java(), jars()
-    except MissingTool as missing:
-        absent(str(missing))
-    server = KafkaServer(tmp_path_factory.mktemp("kafka"))
-    try:
-        server.start()
-        server.prepare()
+    with kafka_server(tmp_path_factory.mktemp("kafka")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")

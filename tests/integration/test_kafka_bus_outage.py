@@ -13,13 +13,12 @@ import pytest
 from kafka import KafkaAdminClient
 
 from deploy.stack.kafka import KafkaServer
-from deploy.stack.kafka_install import MissingTool, jars, java
 from services.bus.interface import BusFull, BusLost, Committable, Message, Record, Start
 from services.bus.kafka import KafkaBus
 from services.bus.kafka_client import client_options
 from services.bus.topics import Topic
 from tests.support.buses import PATIENCE_S, commit_all, make_topic, numbers_of, publish, put, read, topic_named
-from tests.support.servers import absent
+from tests.support.servers import kafka_server
 
 OUTAGE_S = 12.0  # longer than the session of a consumer
 
@@ -46,16 +45,8 @@ def _collect_what_the_library_left() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     """A broker that may be stopped."""
-    try:
-        java(), jars()
-    except MissingTool as missing:
-        absent(str(missing))
-    server = KafkaServer(tmp_path_factory.mktemp("kafka"), secure=False)
-    try:
-        server.start()
+    with kafka_server(tmp_path_factory.mktemp("kafka"), secure=False) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture
